@@ -1,0 +1,53 @@
+//! Connections whose sessions cannot hurt the others.
+
+use std::time::Duration;
+
+use sea_orm::sqlx::Executor;
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+
+use crate::settings::DatabaseSettings;
+
+/// MariaDB: its default isolation, REPEATABLE READ, would hide rows that a rival wrote
+/// before we got the lock; its idle transactions live for ever. MySQL, which lacks the
+/// second variable, reads it as a comment.
+const MYSQL_SESSION: &str = "SET SESSION tx_isolation = 'READ-COMMITTED', \
+     innodb_lock_wait_timeout = 5 /*M!, idle_transaction_timeout = 10 */";
+
+const POSTGRES_SESSION: &str =
+    "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'";
+
+/// `busy_timeout` is SQLite's lock wait; WAL lets readers go on while one writes.
+const SQLITE_SESSION: &str =
+    "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL";
+
+/// A pool that connects when first used, so that a service starts without its database.
+///
+/// Every session reads committed data, waits at most 5 s for a lock, and loses its
+/// transaction after 10 s of idling in it: a frozen instance must not hold hot rows.
+pub async fn connect(settings: &DatabaseSettings) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(settings.url.expose());
+    options
+        .max_connections(settings.max_connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .test_before_acquire(true)
+        .test_before_acquire_if_idle_for(Duration::from_secs(2))
+        .connect_lazy(true)
+        .sqlx_logging(false);
+    // Per connection: sea-orm's own `after_connect` runs once per pool.
+    options.map_sqlx_mysql_pool_opts(|pool| {
+        pool.after_connect(|session, _| {
+            Box::pin(async move { session.execute(MYSQL_SESSION).await.map(drop) })
+        })
+    });
+    options.map_sqlx_postgres_pool_opts(|pool| {
+        pool.after_connect(|session, _| {
+            Box::pin(async move { session.execute(POSTGRES_SESSION).await.map(drop) })
+        })
+    });
+    options.map_sqlx_sqlite_pool_opts(|pool| {
+        pool.after_connect(|session, _| {
+            Box::pin(async move { session.execute(SQLITE_SESSION).await.map(drop) })
+        })
+    });
+    Database::connect(options).await
+}

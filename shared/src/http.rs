@@ -1,0 +1,15 @@
+//! HTTP as every service speaks it: RFC 9457 problems for every error, health, metrics
+//! and the API's own description.
+
+mod body;
+mod health;
+mod metrics;
+mod problem;
+mod routes;
+mod server;
+
+pub use body::JsonBody;
+pub use health::{Dependency, Health};
+pub use problem::{FieldError, Problem, ProblemDocument};
+pub use routes::{idempotency_key, method_not_allowed, prefer_wait};
+pub use server::{BindError, Common, HttpServer, serve};

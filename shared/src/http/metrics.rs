@@ -1,0 +1,78 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Seconds: from a cached answer to a request that waited.
+const BUCKETS: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    method: String,
+    route: String,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct HttpMetrics {
+    requests: Family<RequestLabels, Counter>,
+    duration: Family<RouteLabels, Histogram>,
+}
+
+impl HttpMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Arc<Self> {
+        let metrics = Self {
+            requests: Family::default(),
+            duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+        };
+        registry.register("http_requests", "Requests answered", metrics.requests.clone());
+        registry.register(
+            "http_request_duration_seconds",
+            "Time from the request's head to its answer",
+            metrics.duration.clone(),
+        );
+        Arc::new(metrics)
+    }
+}
+
+/// Counts and times every request, and logs the ones that failed on our side.
+pub(super) async fn observe(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let begun = Instant::now();
+    let metrics = request.app_data::<Data<Arc<HttpMetrics>>>().cloned();
+    let response = next.call(request).await?;
+    let request = response.request();
+    let status = response.status();
+    let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    if let Some(error) = response.response().error()
+        && status.is_server_error()
+    {
+        tracing::warn!(method = %request.method(), route, status = status.as_u16(), %error, "request failed");
+    }
+    if let Some(metrics) = metrics {
+        let method = request.method().to_string();
+        let labels = RouteLabels { method: method.clone(), route: route.clone() };
+        metrics.duration.get_or_create(&labels).observe(begun.elapsed().as_secs_f64());
+        let labels = RequestLabels { method, route, status: status.as_u16() };
+        metrics.requests.get_or_create(&labels).inc();
+    }
+    Ok(response)
+}

@@ -1,0 +1,18 @@
+//! Kafka as both services use it: settings, topics, a consumer of batches, a producer
+//! of facts, and dead letters.
+
+mod broker;
+mod consumer;
+mod dead_letters;
+mod producer;
+mod record;
+mod settings;
+mod topics;
+
+pub use broker::watch_broker;
+pub use consumer::BatchConsumer;
+pub use dead_letters::dead_letter;
+pub use producer::FactProducer;
+pub use record::{OutRecord, record_headers, trace_parent};
+pub use settings::{KafkaSettings, PropertyError, TopicSettings};
+pub use topics::{TopicError, ensure_topics};

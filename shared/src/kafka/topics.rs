@@ -1,0 +1,132 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::{KafkaSettings, TopicSettings};
+
+type Admin = AdminClient<DefaultClientContext>;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    /// Broken infrastructure: try again.
+    #[error("the broker cannot tell its topics: {0}")]
+    Unreachable(#[from] KafkaError),
+    #[error("topic `{topic}` cannot be created: {code}")]
+    NotCreated {
+        topic: String,
+        code: RDKafkaErrorCode,
+    },
+    /// A wrong setting or a wrong topic: nothing to wait for.
+    #[error(
+        "topic `{topic}` has {found} partitions, the settings say {wanted}: correct the \
+         setting, or move to a new topic (adding partitions would break the order per key)"
+    )]
+    TooFewPartitions {
+        topic: String,
+        found: usize,
+        wanted: i32,
+    },
+}
+
+impl TopicError {
+    /// Whether waiting may help.
+    pub fn is_transient(&self) -> bool {
+        !matches!(self, Self::TooFewPartitions { .. })
+    }
+}
+
+/// Creates the topics that are missing, kept for ever, and checks the others.
+///
+/// They must outlive every reader: until the sink has written a record, Kafka holds its
+/// only copy.
+pub async fn ensure_topics(
+    settings: &KafkaSettings,
+    topics: &[TopicSettings],
+) -> Result<(), TopicError> {
+    let admin: Arc<Admin> = Arc::new(settings.client("topics").create()?);
+    let existing = partition_counts(&admin).await?;
+    let missing: Vec<_> =
+        topics.iter().filter(|topic| !existing.contains_key(&topic.name)).collect();
+    create(&admin, &missing).await?;
+    for topic in topics {
+        match existing.get(&topic.name) {
+            Some(&found) if i32::try_from(found).is_ok_and(|found| found < topic.partitions) => {
+                return Err(TopicError::TooFewPartitions {
+                    topic: topic.name.clone(),
+                    found,
+                    wanted: topic.partitions,
+                });
+            }
+            _ => {}
+        }
+    }
+    warn_about_retention(&admin, topics).await;
+    Ok(())
+}
+
+async fn partition_counts(admin: &Arc<Admin>) -> Result<BTreeMap<String, usize>, KafkaError> {
+    let admin = Arc::clone(admin);
+    let read = move || {
+        let metadata = admin.inner().fetch_metadata(None, TIMEOUT)?;
+        let topics = metadata.topics().iter();
+        Ok(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect())
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or(Err(KafkaError::Canceled))
+}
+
+async fn create(
+    admin: &Admin,
+    missing: &[&TopicSettings],
+) -> Result<(), TopicError> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let topics: Vec<_> = missing
+        .iter()
+        .map(|topic| {
+            let replication = TopicReplication::Fixed(topic.replication);
+            NewTopic::new(&topic.name, topic.partitions, replication).set("retention.ms", "-1")
+        })
+        .collect();
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+    for result in admin.create_topics(&topics, &options).await? {
+        match result {
+            Ok(topic) => tracing::info!(topic, "topic created"),
+            // Another instance was faster.
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => return Err(TopicError::NotCreated { topic, code }),
+        }
+    }
+    Ok(())
+}
+
+/// A warning only: whoever shortens the retention of their own topics may know why.
+async fn warn_about_retention(
+    admin: &Admin,
+    topics: &[TopicSettings],
+) {
+    let resources: Vec<_> =
+        topics.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
+    let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
+    let Ok(described) = admin.describe_configs(&resources, &options).await else {
+        return; // The in-process broker has no such request.
+    };
+    for (topic, resource) in topics.iter().zip(described) {
+        let retention = resource.ok().and_then(|config| {
+            config.get("retention.ms").and_then(|entry| entry.value.clone())
+        });
+        if let Some(retention) = retention.filter(|ms| ms != "-1") {
+            tracing::warn!(
+                topic = topic.name,
+                "retention.ms is {retention}: records that nobody has read by then are lost; set it to -1"
+            );
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What both services and the sink agree on: the records ([`contract`]), Kafka
+//! Connect's JSON envelope ([`connect_json`]), and the plumbing around Kafka, HTTP,
+//! databases, settings and telemetry. No business rule lives here.
+
+pub mod backoff;
+pub mod connect_json;
+pub mod contract;
+pub mod database;
+pub mod http;
+pub mod kafka;
+pub mod service;
+pub mod settings;
+pub mod telemetry;

@@ -1,0 +1,126 @@
+//! A running service: its HTTP server and its background tasks, which live and end
+//! together.
+
+use std::error::Error;
+use std::future::Future;
+use std::net::SocketAddr;
+
+use actix_web::dev::ServerHandle;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::http::HttpServer;
+
+/// Why a task ended: `Ok` after it was told to stop, an error that no waiting can cure.
+pub type TaskResult = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// Background tasks that stop on one signal.
+#[derive(Default)]
+pub struct Tasks {
+    stop: CancellationToken,
+    running: JoinSet<(&'static str, TaskResult)>,
+}
+
+impl Tasks {
+    /// Cancelled when the tasks are to end; each finishes what it has begun.
+    pub fn stop_signal(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    pub fn spawn<E>(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.running.spawn(async move { (name, task.await.map_err(Into::into)) });
+    }
+
+    /// For work that blocks: it gets its own thread.
+    pub fn spawn_blocking<E>(
+        &mut self,
+        name: &'static str,
+        task: impl FnOnce() -> Result<(), E> + Send + 'static,
+    ) where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.running.spawn_blocking(move || (name, task().map_err(Into::into)));
+    }
+
+    /// Waits for the first task that cannot go on, and says why.
+    async fn failed(&mut self) -> String {
+        loop {
+            match self.running.join_next().await {
+                Some(Ok((_, Ok(())))) => {}
+                Some(Ok((name, Err(error)))) => return format!("{name}: {error}"),
+                Some(Err(panic)) => return panic.to_string(),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn stop(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = self.running.join_next().await {
+            match ended {
+                Ok((_, Ok(()))) => {}
+                Ok((name, Err(error))) => tracing::warn!(task = name, %error, "ended with an error"),
+                Err(error) => tracing::warn!(%error, "a task ended badly"),
+            }
+        }
+    }
+}
+
+/// A service as its starter holds it.
+pub struct Service {
+    address: SocketAddr,
+    http: ServerHandle,
+    tasks: Tasks,
+}
+
+impl Service {
+    /// Begins to answer requests, beside tasks that already run.
+    pub fn new(http: HttpServer, mut tasks: Tasks) -> Self {
+        let handle = http.server.handle();
+        tasks.spawn("http", http.server);
+        tracing::info!(address = %http.address, "listening");
+        Self { address: http.address, http: handle, tasks }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until the service cannot go on, and says why.
+    pub async fn failed(&mut self) -> String {
+        self.tasks.failed().await
+    }
+
+    /// Answers the requests in flight, then lets the tasks finish what they have begun.
+    pub async fn stop(self) {
+        self.http.stop(true).await;
+        self.tasks.stop().await;
+    }
+}
+
+/// The life of a service's process: until Ctrl-C or SIGTERM, or until it cannot go on.
+pub async fn run(mut service: Service) -> TaskResult {
+    let failure = tokio::select! {
+        signal = stop_requested() => signal.err().map(|error| error.to_string()),
+        failure = service.failed() => Some(failure),
+    };
+    tracing::info!("stopping");
+    service.stop().await;
+    failure.map_or(Ok(()), |reason| Err(reason.into()))
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub async fn stop_requested() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}
