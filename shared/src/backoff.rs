@@ -1,7 +1,10 @@
 //! Waiting between attempts at something that is broken for now.
 
+use std::fmt::Display;
+use std::future::Future;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const FIRST: Duration = Duration::from_millis(100);
@@ -36,6 +39,34 @@ impl Backoff {
     /// After a success.
     pub fn reset(&mut self) {
         self.ceiling = FIRST;
+    }
+}
+
+/// Repeats what is broken for now until it succeeds, fails for good, or `stop` comes
+/// (then `None`). Each failure is one line in the log.
+pub async fn retry<T, E, F>(
+    what: &str,
+    stop: &CancellationToken,
+    is_transient: impl Fn(&E) -> bool,
+    mut attempt: impl FnMut() -> F,
+) -> Result<Option<T>, E>
+where
+    E: Display,
+    F: Future<Output = Result<T, E>>,
+{
+    let mut backoff = Backoff::default();
+    loop {
+        match attempt().await {
+            Ok(done) => return Ok(Some(done)),
+            Err(error) if is_transient(&error) => {
+                tracing::warn!(%error, "{what}: trying again");
+            }
+            Err(error) => return Err(error),
+        }
+        tokio::select! {
+            () = backoff.wait() => {}
+            () = stop.cancelled() => return Ok(None),
+        }
     }
 }
 

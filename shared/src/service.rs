@@ -2,8 +2,11 @@
 //! together.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::future::Future;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use actix_web::dev::ServerHandle;
 use tokio::task::JoinSet;
@@ -17,12 +20,18 @@ pub type TaskResult = Result<(), Box<dyn Error + Send + Sync>>;
 /// Background tasks that stop on one signal.
 #[derive(Default)]
 pub struct Tasks {
+    drain: CancellationToken,
     stop: CancellationToken,
     running: JoinSet<(&'static str, TaskResult)>,
 }
 
 impl Tasks {
-    /// Cancelled when the tasks are to end; each finishes what it has begun.
+    /// Cancelled first: requests that merely wait or stream should end now.
+    pub fn drain_signal(&self) -> CancellationToken {
+        self.drain.clone()
+    }
+
+    /// Cancelled once the last request is answered: each task finishes what it has begun.
     pub fn stop_signal(&self) -> CancellationToken {
         self.stop.clone()
     }
@@ -99,6 +108,7 @@ impl Service {
 
     /// Answers the requests in flight, then lets the tasks finish what they have begun.
     pub async fn stop(self) {
+        self.tasks.drain.cancel();
         self.http.stop(true).await;
         self.tasks.stop().await;
     }
@@ -113,6 +123,18 @@ pub async fn run(mut service: Service) -> TaskResult {
     tracing::info!("stopping");
     service.stop().await;
     failure.map_or(Ok(()), |reason| Err(reason.into()))
+}
+
+/// The end of a process: what went wrong is one sentence on standard error.
+pub fn report<E: Display>(result: Result<(), E>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if this fails.
+            writeln!(std::io::stderr(), "error: {error:#}").ok();
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Waits for Ctrl-C or SIGTERM.

@@ -55,7 +55,6 @@ where
     let environment = Environment::with_prefix(prefix)
         .prefix_separator("__")
         .separator("__")
-        .ignore_empty(true)
         .try_parsing(true)
         .source(Some(variables.into_iter().collect()));
     let variable = |name: &str| {

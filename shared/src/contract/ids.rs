@@ -38,6 +38,11 @@ impl OrderId {
         Self(Uuid::new_v5(&KEYED_ORDERS, &name))
     }
 
+    /// Whether the id was derived from an idempotency key.
+    pub fn is_keyed(self) -> bool {
+        self.0.get_version_num() == 5
+    }
+
     /// When a UUIDv7 was made; `None` for an id derived from an idempotency key.
     pub fn created_at_millis(self) -> Option<i64> {
         let (seconds, nanos) = self.0.get_timestamp()?.to_unix();

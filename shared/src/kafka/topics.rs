@@ -67,7 +67,8 @@ pub async fn ensure_topics(
             _ => {}
         }
     }
-    warn_about_retention(&admin, topics).await;
+    // Nobody has to wait for a warning.
+    tokio::spawn(warn_about_retention(admin, topics.to_vec()));
     Ok(())
 }
 
@@ -108,10 +109,7 @@ async fn create(
 }
 
 /// A warning only: whoever shortens the retention of their own topics may know why.
-async fn warn_about_retention(
-    admin: &Admin,
-    topics: &[TopicSettings],
-) {
+async fn warn_about_retention(admin: Arc<Admin>, topics: Vec<TopicSettings>) {
     let resources: Vec<_> =
         topics.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
     let options = AdminOptions::new().request_timeout(Some(TIMEOUT));

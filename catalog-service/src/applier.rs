@@ -1,0 +1,166 @@
+//! From deltas to stock and outcomes: decode → apply → outcome, batch by batch.
+//!
+//! Bad data and broken infrastructure never share a path. A record that can never be
+//! applied is a [`BadDelta`] and ends in the dead letters; anything else that goes wrong
+//! is a [`StepError`], after which the same batch is handled again until it works.
+
+mod apply;
+mod decide;
+mod decode;
+mod outcome;
+
+use std::convert::Infallible;
+use std::time::Instant;
+
+use rdkafka::error::KafkaError;
+use rdkafka::message::OwnedMessage;
+use sea_orm::{DatabaseConnection, DbErr};
+use shared::backoff::Backoff;
+use shared::contract::Delta;
+use shared::http::Dependency;
+use shared::kafka::{BatchConsumer, FactProducer};
+use tokio_util::sync::CancellationToken;
+
+pub use apply::apply;
+pub use decide::{BadDelta, Decision, Movement, Plan, View, decide};
+
+use self::decode::decode;
+use self::outcome::outcome;
+use crate::metrics::Metrics;
+use crate::settings::{Settings, Topics};
+
+const CLIENT_ID: &str = "catalog-service";
+/// Batches are small and facts few: 64 MiB of read-ahead, the default, would be waste.
+const READ_AHEAD_KIB: &str = "8192";
+
+pub struct Applier {
+    consumer: BatchConsumer,
+    producer: FactProducer,
+    db: DatabaseConnection,
+    topics: Topics,
+    max_batch: usize,
+    metrics: Metrics,
+    /// Read but not committed: what a failure has left to do again.
+    in_hand: Vec<OwnedMessage>,
+}
+
+/// What one iteration did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Handled {
+    pub records: usize,
+    pub facts: usize,
+    pub dead_letters: usize,
+}
+
+/// Broken infrastructure. The batch is not committed: it can be handled again.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    #[error("the database does not apply deltas: {0}")]
+    Database(#[from] DbErr),
+    #[error("the broker does not deliver deltas or take outcomes: {0}")]
+    Broker(#[from] KafkaError),
+}
+
+impl Applier {
+    pub fn new(
+        settings: &Settings,
+        db: DatabaseConnection,
+        metrics: Metrics,
+    ) -> Result<Self, KafkaError> {
+        let mut config = settings.kafka.consumer(CLIENT_ID);
+        config.set("queued.max.messages.kbytes", READ_AHEAD_KIB);
+        let topics = [settings.topics.catalog_deltas.name.as_str()];
+        Ok(Self {
+            consumer: BatchConsumer::subscribe(config, &settings.group, &topics)?,
+            producer: FactProducer::new(&settings.kafka, CLIENT_ID)?,
+            db,
+            topics: settings.topics.clone(),
+            max_batch: settings.applier.max_batch,
+            metrics,
+            in_hand: Vec::new(),
+        })
+    }
+
+    /// Applies batch after batch until told to stop; finishes the one in hand if that is
+    /// possible for now.
+    pub async fn run(
+        mut self,
+        health: Dependency,
+        stop: CancellationToken,
+    ) -> Result<(), Infallible> {
+        health.up();
+        let mut backoff = Backoff::default();
+        while let Some(taken) = stop.run_until_cancelled(self.take()).await {
+            let result = match taken {
+                Ok(()) => self.handle().await,
+                Err(error) => Err(error.into()),
+            };
+            match result {
+                Ok(_) => {
+                    health.up();
+                    backoff.reset();
+                }
+                Err(error) => {
+                    self.metrics.failures.inc();
+                    // With nothing in hand, the broker's own health says it better.
+                    if !self.in_hand.is_empty() {
+                        health.down(error.to_string());
+                    }
+                    stop.run_until_cancelled(backoff.wait()).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One iteration: waits for a batch, unless a failure left one in hand, applies it,
+    /// publishes what became of it, and commits its offsets.
+    pub async fn step(&mut self) -> Result<Handled, StepError> {
+        self.take().await?;
+        self.handle().await
+    }
+
+    async fn take(&mut self) -> Result<(), KafkaError> {
+        if self.in_hand.is_empty() {
+            self.in_hand = self.consumer.next_batch(self.max_batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self) -> Result<Handled, StepError> {
+        let begun = Instant::now();
+        let decoded: Vec<_> = self.in_hand.iter().map(decode).collect();
+        let deltas: Vec<_> = decoded.iter().flatten().copied().collect();
+        let applied = apply(&self.db, &deltas, &self.metrics).await?;
+        let decisions = in_their_places(&decoded, applied);
+        let consumed = self.in_hand.iter().zip(&decisions);
+        let records: Vec<_> = consumed
+            .filter_map(|(record, decision)| outcome(&self.topics, record, decision))
+            .collect();
+        self.producer.send_all(&records).await?;
+        self.consumer.commit(&self.in_hand);
+        self.metrics.observe_batch(&decoded, &decisions, begun.elapsed());
+        let bad = |decision: &&Decision| matches!(decision, Decision::Bad(_));
+        let dead_letters = decisions.iter().filter(bad).count();
+        let handled = Handled {
+            records: self.in_hand.len(),
+            facts: records.len() - dead_letters,
+            dead_letters,
+        };
+        self.in_hand.clear();
+        Ok(handled)
+    }
+}
+
+/// One decision per record again: what was no delta was not for `apply`.
+fn in_their_places(
+    decoded: &[Result<Delta, BadDelta>],
+    applied: Vec<Decision>,
+) -> Vec<Decision> {
+    let mut applied = applied.into_iter();
+    let decisions = decoded.iter().filter_map(|record| match record {
+        Ok(_) => applied.next(),
+        Err(bad) => Some(Decision::Bad(bad.clone())),
+    });
+    decisions.collect()
+}

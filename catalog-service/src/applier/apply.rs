@@ -1,0 +1,129 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
+use shared::contract::{Delta, DeltaKind, OrderId, ProductId, Timestamp};
+
+use super::decide::{BadDelta, Decision, Movement, Plan, View, decide};
+use crate::entities::{Entry, EntryKind, Product, Reference};
+use crate::metrics::Metrics;
+use crate::store::{self, Fault, Patience};
+
+/// Applies deltas in their order, in one transaction, and returns one decision for each.
+///
+/// If the database refuses the data, bisecting finds the guilty deltas and applies the
+/// others; they are [`BadDelta::Refused`]. An error means broken infrastructure: any
+/// part may have been applied, and the same deltas may be applied again.
+pub async fn apply(
+    db: &DatabaseConnection,
+    deltas: &[Delta],
+    metrics: &Metrics,
+) -> Result<Vec<Decision>, DbErr> {
+    let mut decisions = Vec::with_capacity(deltas.len());
+    let mut parts = vec![deltas];
+    while let Some(part) = parts.pop() {
+        match apply_despite_rivals(db, part, metrics).await {
+            Ok(decided) => decisions.extend(decided),
+            Err(error) if Fault::of(&error) != Fault::Data => return Err(error),
+            Err(error) if part.len() == 1 => {
+                decisions.push(Decision::Bad(BadDelta::Refused(error.to_string())));
+            }
+            Err(_) => {
+                metrics.bisections.inc();
+                let (earlier, later) = part.split_at(part.len() / 2);
+                parts.extend([later, earlier]);
+            }
+        }
+    }
+    Ok(decisions)
+}
+
+async fn apply_despite_rivals(
+    db: &DatabaseConnection,
+    deltas: &[Delta],
+    metrics: &Metrics,
+) -> Result<Vec<Decision>, DbErr> {
+    let mut patience = Patience::new(&metrics.conflicts);
+    loop {
+        match apply_once(db, deltas).await {
+            Err(error) if patience.outlasts(&error).await => {}
+            result => return result,
+        }
+    }
+}
+
+async fn apply_once(db: &DatabaseConnection, deltas: &[Delta]) -> Result<Vec<Decision>, DbErr> {
+    if deltas.is_empty() {
+        return Ok(Vec::new());
+    }
+    let transaction = store::begin(db).await?;
+    let ids = deltas.iter().map(|delta| delta.product_id).collect();
+    let products = store::lock_products(&transaction, &ids).await?;
+    let view = View {
+        stock: products.values().map(|product| (product.product_id, product.qty)).collect(),
+        ledger: ledger_of(&transaction, deltas).await?,
+    };
+    let now = Timestamp::now();
+    let plan = decide(view, deltas, now);
+    let entries: Vec<_> = plan.new_movements.iter().map(Entry::from).collect();
+    store::insert_entries(&transaction, &entries).await?;
+    store::write_quantities(&transaction, &changed(products, &plan, now)).await?;
+    transaction.commit().await?;
+    Ok(plan.decisions)
+}
+
+async fn ledger_of(
+    transaction: &DatabaseTransaction,
+    deltas: &[Delta],
+) -> Result<HashMap<(OrderId, DeltaKind), Movement>, DbErr> {
+    let orders: BTreeSet<_> = deltas.iter().map(|delta| delta.order_id).collect();
+    let references: Vec<_> = orders.into_iter().map(Reference::order).collect();
+    let entries = store::order_entries(transaction, &references).await?;
+    let movements = entries.iter().map(Movement::try_from);
+    movements.map(|movement| movement.map(|row| ((row.order_id, row.kind), row))).collect()
+}
+
+fn changed(mut products: BTreeMap<ProductId, Product>, plan: &Plan, now: Timestamp) -> Vec<Product> {
+    let rows = plan.changed_stock.iter().filter_map(|(id, qty)| {
+        let product = products.remove(id)?;
+        Some(Product { qty: *qty, updated_at: now, ..product })
+    });
+    rows.collect()
+}
+
+impl From<&Movement> for Entry {
+    fn from(movement: &Movement) -> Self {
+        Self {
+            reference: Reference::order(movement.order_id),
+            kind: movement.kind.into(),
+            product_id: movement.product_id,
+            delta: movement.delta,
+            status: movement.status,
+            reason: movement.reason.map(|reason| reason.to_string()),
+            decided_at: movement.decided_at,
+        }
+    }
+}
+
+impl TryFrom<&Entry> for Movement {
+    type Error = DbErr;
+
+    fn try_from(entry: &Entry) -> Result<Self, DbErr> {
+        let broken = |what: String| DbErr::Type(format!("stock_ledger {}: {what}", entry.reference));
+        let kind = match entry.kind {
+            EntryKind::Reserve => DeltaKind::Reserve,
+            EntryKind::Release => DeltaKind::Release,
+            other => return Err(broken(format!("{other:?} is not of an order"))),
+        };
+        let order_id = entry.reference.as_str().parse();
+        let reason = entry.reason.as_deref().map(str::parse).transpose();
+        Ok(Self {
+            order_id: order_id.map_err(|error| broken(format!("{error}")))?,
+            kind,
+            product_id: entry.product_id,
+            delta: entry.delta,
+            status: entry.status,
+            reason: reason.map_err(|error| broken(format!("{error}")))?,
+            decided_at: entry.decided_at,
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! The catalog-service: turns the quantity deltas of orders into stock, decides what
+//! becomes of each order, and serves the stock over HTTP. It is the only writer of the
+//! catalog database, where every change of stock is a row of the ledger.
+
+pub mod applier;
+pub mod catalog;
+mod duties;
+pub mod entities;
+mod metrics;
+pub mod routes;
+mod settings;
+pub mod store;
+
+use prometheus_client::registry::Registry;
+use shared::http::{Common, Health};
+use shared::kafka::watch_broker;
+use shared::service::{Service, Tasks};
+
+pub use metrics::Metrics;
+pub use settings::{ApplierSettings, Settings, Topics};
+
+use crate::catalog::Catalog;
+use crate::duties::{Duties, watch_database};
+
+/// Starts the service. Its port is bound on return; tables, topics and the applier
+/// follow in the background, and `/readyz` says how far they are.
+///
+/// Fails on a taken port or a setting that cannot work. Broken infrastructure is waited
+/// for.
+pub async fn start(settings: Settings) -> anyhow::Result<Service> {
+    settings.kafka.validate()?;
+    let db = shared::database::connect(&settings.database).await?;
+    let health = Health::default();
+    let metrics = Metrics::default();
+    let mut registry = Registry::default();
+    metrics.register(&mut registry);
+    let catalog = Catalog { db: db.clone(), conflicts: metrics.conflicts.clone() };
+    let common =
+        Common { health: health.clone(), metrics: registry, openapi: routes::openapi() };
+    let http = shared::http::serve(&settings.http, common, move |config| {
+        routes::configure(config, catalog.clone());
+    })?;
+
+    let mut tasks = Tasks::default();
+    let stop = || tasks.stop_signal();
+    let broker = watch_broker(settings.kafka.clone(), health.critical("broker"), stop());
+    let database = watch_database(db.clone(), health.critical("database"), stop());
+    let duties =
+        Duties { settings, db, metrics, health: health.critical("applier"), stop: stop() };
+    tasks.spawn("broker", broker);
+    tasks.spawn("database", database);
+    tasks.spawn("applier", duties.run());
+    Ok(Service::new(http, tasks))
+}

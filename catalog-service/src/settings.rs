@@ -1,0 +1,62 @@
+use serde::{Deserialize, Serialize};
+use shared::kafka::{KafkaSettings, TopicSettings};
+use shared::settings::{DatabaseSettings, HttpSettings, LogSettings};
+
+/// Everything that can be set; see `config/catalog-service.toml`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    pub http: HttpSettings,
+    pub kafka: KafkaSettings,
+    pub topics: Topics,
+    /// The consumer group. Instances of one group share the partitions.
+    pub group: String,
+    pub database: DatabaseSettings,
+    pub applier: ApplierSettings,
+    pub log: LogSettings,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Topics {
+    pub catalog_deltas: TopicSettings,
+    pub order_outcomes: TopicSettings,
+    pub dead_letters: TopicSettings,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApplierSettings {
+    /// The most deltas in one database transaction.
+    pub max_batch: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            http: HttpSettings::on_port(8082),
+            kafka: KafkaSettings::default(),
+            topics: Topics::default(),
+            group: "catalog-service".to_owned(),
+            database: DatabaseSettings::at("sqlite://data/catalog.db?mode=rwc"),
+            applier: ApplierSettings::default(),
+            log: LogSettings::default(),
+        }
+    }
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            catalog_deltas: TopicSettings::new("catalog_deltas", 3),
+            order_outcomes: TopicSettings::new("order_outcomes", 3),
+            dead_letters: TopicSettings::new("catalog_deltas.dlq", 1),
+        }
+    }
+}
+
+impl Default for ApplierSettings {
+    fn default() -> Self {
+        Self { max_batch: 2_000 }
+    }
+}

@@ -1,0 +1,156 @@
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use super::suggest::closest;
+use crate::env::Properties;
+
+/// Everything that is wrong with a configuration, in Connect's words where it has some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<String>);
+
+impl ConfigErrors {
+    pub(super) fn one(message: impl Into<String>) -> Self {
+        Self(vec![message.into()])
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// Reads properties by key and gathers the faults, so that one answer names them all.
+pub(super) struct Reader<'a> {
+    properties: &'a Properties,
+    known: BTreeSet<&'static str>,
+    errors: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(properties: &'a Properties) -> Self {
+        Self { properties, known: BTreeSet::new(), errors: Vec::new() }
+    }
+
+    pub(super) fn error(&mut self, message: impl Into<String>) {
+        self.errors.push(message.into());
+    }
+
+    /// A key without a value counts as absent.
+    pub(super) fn text(&mut self, key: &'static str) -> Option<&'a str> {
+        self.known.insert(key);
+        self.properties.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn required(&mut self, key: &'static str) -> Option<&'a str> {
+        let text = self.text(key);
+        if text.is_none() {
+            self.error(format!(
+                "Missing required configuration \"{key}\" which has no default value."
+            ));
+        }
+        text
+    }
+
+    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
+        match self.text(key).map(str::to_ascii_lowercase).as_deref() {
+            None => default,
+            Some("true") => true,
+            Some("false") => false,
+            Some(_) => {
+                self.invalid(key, "Expected value to be either true or false");
+                default
+            }
+        }
+    }
+
+    pub(super) fn number<T: FromStr>(&mut self, key: &'static str, default: T) -> T {
+        let Some(text) = self.text(key) else { return default };
+        text.parse().unwrap_or_else(|_| {
+            self.invalid(key, "Not a number of type INT");
+            default
+        })
+    }
+
+    /// All lower or all upper case, as the connectors accept their enumerations.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        choices: &[(&str, T)],
+    ) -> T {
+        let Some(text) = self.text(key) else { return default };
+        let found = choices.iter().find(|(name, _)| *name == text || name.to_uppercase() == text);
+        found.map_or_else(
+            || {
+                self.invalid(key, "Invalid enumerator");
+                default
+            },
+            |(_, choice)| *choice,
+        )
+    }
+
+    pub(super) fn list(&mut self, key: &'static str) -> Vec<String> {
+        let items = self.text(key).unwrap_or("").split(',').map(str::trim);
+        items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Keys that begin with a prefix, without it.
+    pub(super) fn with_prefix(&self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.properties
+            .iter()
+            .filter_map(move |(key, value)| Some((key.strip_prefix(prefix)?, value.as_str())))
+    }
+
+    /// Keys that the original connector has and this worker does not: to ignore one would
+    /// write other rows than its author expects.
+    pub(super) fn refuse(&mut self, keys: &[&'static str]) {
+        for key in keys {
+            if self.text(key).is_some() {
+                self.error(format!("Configuration \"{key}\" is not supported by connect-worker"));
+            }
+        }
+    }
+
+    pub(super) fn invalid(&mut self, key: &'static str, problem: &str) {
+        let value = self.text(key).unwrap_or("");
+        self.error(format!("Invalid value {value} for configuration {key}: {problem}"));
+    }
+
+    /// Keys that nobody asked for, each with the key it may have been meant to be.
+    pub(super) fn unknown(&self) -> Vec<String> {
+        let prefixes = ["consumer.override.", "producer.override.", "admin.override."];
+        let is_known = |key: &str| {
+            self.known.contains(key)
+                || prefixes.iter().any(|prefix| key.starts_with(prefix))
+                || key.starts_with("key.converter.")
+                || key.starts_with("value.converter.")
+        };
+        let describe = |key: &String| {
+            let hint = closest(key, self.known.iter().copied());
+            hint.map_or_else(|| key.clone(), |hint| format!("{key} (did you mean {hint}?)"))
+        };
+        self.properties.keys().filter(|key| !is_known(key)).map(describe).collect()
+    }
+
+    /// An unknown key is only warned about, as in Connect; beside an error it is named too,
+    /// since it may be the cause.
+    pub(super) fn finish<T>(self, parsed: Option<T>) -> Result<T, ConfigErrors> {
+        let unknown = self.unknown();
+        if self.errors.is_empty()
+            && let Some(parsed) = parsed
+        {
+            if !unknown.is_empty() {
+                tracing::warn!(keys = unknown.join(", "), "unknown connector configuration ignored");
+            }
+            return Ok(parsed);
+        }
+        let mut errors = self.errors;
+        let misspelt = unknown.into_iter().filter(|key| key.contains("did you mean"));
+        errors.extend(misspelt.map(|key| format!("Unknown configuration {key}")));
+        Err(ConfigErrors(errors))
+    }
+}

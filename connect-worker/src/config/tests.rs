@@ -1,0 +1,187 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::env::EnvSource;
+
+const DEBEZIUM: &str = "io.debezium.connector.jdbc.JdbcSinkConnector";
+const CONFLUENT: &str = "io.confluent.connect.jdbc.JdbcSinkConnector";
+
+fn properties(class: &str, more: &[(&str, &str)]) -> Properties {
+    let base = [
+        ("connector.class", class),
+        ("connection.url", "jdbc:mysql://localhost:3306/mydb"),
+        ("topics", "orders"),
+    ];
+    let pairs = base.iter().chain(more);
+    pairs.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn parse(class: &str, more: &[(&str, &str)]) -> Result<SinkConfig, String> {
+    SinkConfig::parse(&properties(class, more)).map_err(|errors| errors.to_string())
+}
+
+#[test]
+fn the_orders_sink_is_read_with_its_placeholders_filled_in() {
+    let json = include_str!("../../../connectors/orders-sink.json");
+    let connector: serde_json::Value = serde_json::from_str(json).unwrap();
+    let written: Properties = serde_json::from_value(connector["config"].clone()).unwrap();
+    let variables = [
+        ("ORDERS_SINK_URL", "jdbc:mariadb://db/orders"),
+        ("ORDERS_SINK_USERNAME", "me"),
+        ("ORDERS_SINK_PASSWORD", "secret"),
+        ("ORDERS_SINK_TASKS_MAX", "3"),
+        ("ORDERS_SINK_DLQ_REPLICATION", "2"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let resolved = EnvSource::with_overrides(variables).resolve(&written);
+    assert_eq!(resolved.missing, Default::default());
+    let config = SinkConfig::parse(&resolved.properties).unwrap();
+    assert_eq!(config.database.expose(), "mysql://me:secret@db/orders");
+    assert_eq!(config.tasks_max, 3);
+    assert_eq!(config.topics, ["orders", "order_outcomes"]);
+    assert_eq!(config.tables.insert_mode, InsertMode::Upsert);
+    assert_eq!(config.tables.key, KeyMode::RecordValue);
+    assert_eq!(config.tables.key_fields, ["id"]);
+    assert!(!config.tables.create && !config.tables.evolve && !config.tables.delete);
+    assert!(config.retries.max > 1_000_000);
+    assert!(matches!(config.key_converter, Converter::String));
+    let Converter::Json { schemas: true, rules } = config.value_converter else { panic!() };
+    assert!(rules.strict);
+    assert_eq!(config.consumer["isolation.level"], "read_committed");
+    let dead_letters = DeadLetterRules {
+        topic: "orders-sink.dlq".to_owned(),
+        replication: 2,
+        headers: true,
+    };
+    let errors = ErrorRules { tolerate: true, dead_letters: Some(dead_letters) };
+    assert_eq!(config.errors, errors);
+    assert_eq!(masked(&written), written);
+}
+
+#[test]
+fn both_families_of_keys_say_the_same() {
+    let debezium = parse(
+        DEBEZIUM,
+        &[
+            ("connection.username", "u"),
+            ("insert.mode", "upsert"),
+            ("primary.key.mode", "record_key"),
+            ("primary.key.fields", "a, b"),
+            ("schema.evolution", "basic"),
+            ("delete.enabled", "true"),
+            ("collection.name.format", "x_${topic}"),
+            ("batch.size", "7"),
+            ("flush.max.retries", "3"),
+            ("flush.retry.delay.ms", "20"),
+        ],
+    )
+    .unwrap();
+    let confluent = parse(
+        CONFLUENT,
+        &[
+            ("connection.user", "u"),
+            ("insert.mode", "UPSERT"),
+            ("pk.mode", "record_key"),
+            ("pk.fields", "a,b"),
+            ("auto.create", "true"),
+            ("auto.evolve", "true"),
+            ("delete.enabled", "TRUE"),
+            ("table.name.format", "x_${topic}"),
+            ("batch.size", "7"),
+            ("max.retries", "3"),
+            ("retry.backoff.ms", "20"),
+        ],
+    )
+    .unwrap();
+    for config in [&debezium, &confluent] {
+        assert_eq!(config.database.expose(), "mysql://u@localhost:3306/mydb");
+        assert_eq!(config.tables.key_fields, ["a", "b"]);
+        assert!(config.tables.create && config.tables.evolve && config.tables.delete);
+        assert_eq!(config.tables.name.format, "x_${topic}");
+        assert_eq!(config.tables.batch_size, 7);
+        assert_eq!(config.retries, Retries { max: 3, delay: Duration::from_millis(20) });
+    }
+    assert_eq!(debezium.tables.on_tombstone, OnTombstone::Skip);
+    assert_eq!(confluent.tables.on_tombstone, OnTombstone::Refuse);
+}
+
+#[test]
+fn defaults_are_those_of_each_connector() {
+    let debezium = parse(DEBEZIUM, &[]).unwrap();
+    assert_eq!(debezium.retries, Retries { max: 5, delay: Duration::from_secs(1) });
+    let confluent = parse("io.aiven.connect.jdbc.JdbcSinkConnector", &[]).unwrap();
+    assert_eq!(confluent.retries, Retries { max: 10, delay: Duration::from_secs(3) });
+    assert_eq!(confluent.tasks_max, 1);
+    assert_eq!(confluent.tables.key, KeyMode::None);
+    assert_eq!(confluent.consumer, BTreeMap::new());
+}
+
+#[test]
+fn a_misspelt_class_is_answered_with_the_right_one() {
+    let error = parse("io.confluent.connect.jdbc.JdbcSingConnector", &[]).unwrap_err();
+    assert!(error.contains("did you mean io.confluent.connect.jdbc.JdbcSinkConnector?"), "{error}");
+    let error = parse("com.example.Other", &[]).unwrap_err();
+    assert!(!error.contains("did you mean") && error.contains("available connectors"), "{error}");
+    let none = SinkConfig::parse(&Properties::new()).unwrap_err().to_string();
+    assert!(none.contains("\"connector.class\""), "{none}");
+}
+
+#[test]
+fn every_fault_is_named_in_one_answer() {
+    let mut properties = properties(
+        CONFLUENT,
+        &[
+            ("insert.mode", "multi"),
+            ("auto.create", "yes"),
+            ("batch.size", "-1"),
+            ("tasks.max", "0"),
+            ("delete.enabled", "true"),
+            ("auto.evlove", "true"),
+            ("value.converter", "org.example.AvroConverter"),
+        ],
+    );
+    properties.remove("connection.url");
+    let errors = SinkConfig::parse(&properties).unwrap_err().0;
+    for expected in [
+        "Missing required configuration \"connection.url\" which has no default value.",
+        "Invalid value multi for configuration insert.mode: Invalid enumerator",
+        "Invalid value yes for configuration auto.create: Expected value to be either true or false",
+        "Invalid value -1 for configuration batch.size: Not a number of type INT",
+        "Invalid value 0 for configuration tasks.max: Value must be at least 1",
+        "Primary key mode must be 'record_key' when delete support is enabled",
+        "Unknown configuration auto.evlove (did you mean auto.evolve?)",
+    ] {
+        assert!(errors.iter().any(|error| error == expected), "{expected} in {errors:?}");
+    }
+    assert!(errors.iter().any(|error| error.contains("org.example.AvroConverter")));
+    assert_eq!(errors.len(), 8, "{errors:?}");
+}
+
+#[test]
+fn only_whole_upper_or_lower_case_is_an_enumerator() {
+    assert!(parse(CONFLUENT, &[("insert.mode", "UPSERT")]).is_ok());
+    assert!(parse(CONFLUENT, &[("insert.mode", "Upsert")]).is_err());
+}
+
+#[test]
+fn an_unknown_key_is_no_fault_and_an_unsupported_one_is() {
+    assert!(parse(CONFLUENT, &[("my.note", "x"), ("delete.enbaled", "false")]).is_ok());
+    let error = parse(CONFLUENT, &[("transforms", "a")]).unwrap_err();
+    assert_eq!(error, "Configuration \"transforms\" is not supported by connect-worker");
+}
+
+#[test]
+fn the_dead_letter_topic_cannot_be_consumed_too() {
+    let error = parse(CONFLUENT, &[("errors.deadletterqueue.topic.name", "orders")]).unwrap_err();
+    assert!(error.contains("The DLQ topic 'orders' may not be included"), "{error}");
+}
+
+#[test]
+fn a_password_in_plain_text_is_masked() {
+    let written = properties(DEBEZIUM, &[("connection.password", "hunter2")]);
+    let mut shown = masked(&written);
+    assert_eq!(shown["connection.password"], "********");
+    assert_eq!(shown["topics"], "orders");
+    unmasked(&mut shown, &written);
+    assert_eq!(shown, written);
+}

@@ -1,0 +1,68 @@
+//! Kafka Connect's JDBC sink in one small process: the same connector JSON, the same REST
+//! API, the same records and rows.
+//!
+//! `rest` answers, `supervisor` runs connectors and their tasks, `config` reads their keys,
+//! `sink` is a task, `dialect` is what differs between databases.
+
+pub mod config;
+pub mod dialect;
+pub mod env;
+pub mod jdbc_url;
+pub mod rest;
+pub mod settings;
+pub mod sink;
+pub mod store;
+pub mod supervisor;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use prometheus_client::registry::Registry;
+use shared::http::{Common, Health, serve};
+use shared::kafka::watch_broker;
+use shared::service::{Service, Tasks};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+
+pub use env::EnvSource;
+pub use settings::Settings;
+
+use rest::Cluster;
+use sink::SinkMetrics;
+use supervisor::Supervisor;
+
+/// A worker as its starter holds it: `address()`, `stop()`.
+pub type Worker = Service;
+
+/// Starts a worker without connectors on the caller's runtime. The broker need not be there
+/// yet.
+pub async fn start(settings: Settings, env: EnvSource) -> anyhow::Result<Worker> {
+    settings.kafka.validate()?;
+    let health = Health::default();
+    let mut registry = Registry::with_prefix("connect_worker");
+    let metrics = SinkMetrics::register(&mut registry);
+    let supervisor = Supervisor::new(env, settings.kafka.clone(), metrics);
+    let cluster = Arc::new(Cluster::new(settings.kafka.clone()));
+    let common = Common { health: health.clone(), metrics: registry, openapi: openapi() };
+    let http = serve(&settings.http, common, {
+        let supervisor = Arc::clone(&supervisor);
+        move |config| rest::routes(config, &supervisor, &cluster)
+    })
+    .context("connect-worker")?;
+    supervisor.serves_at(http.address);
+    let mut tasks = Tasks::default();
+    let broker = health.critical("broker");
+    tasks.spawn("broker", watch_broker(settings.kafka, broker, tasks.stop_signal()));
+    tasks.spawn("connectors", supervisor.run(tasks.stop_signal()));
+    Ok(Service::new(http, tasks))
+}
+
+/// The API is described where it comes from.
+fn openapi() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("connect-worker")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Kafka Connect's REST API; see https://kafka.apache.org/documentation/#connect_rest",
+        ));
+    OpenApiBuilder::new().info(info.build()).build()
+}

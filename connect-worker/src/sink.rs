@@ -1,0 +1,23 @@
+//! A sink task: records of topics become rows of tables.
+//!
+//! One [`Task::step`] takes a batch of records, converts each (`record`), works out the
+//! statements (`plan`), writes them in one database transaction (`writer`), puts what can
+//! never be written into the dead-letter topic (`dead_letters`), and commits the offsets.
+//! A crash anywhere repeats the batch, which upserts make harmless.
+
+mod consumer;
+mod dead_letters;
+mod error;
+mod layout;
+mod metrics;
+mod pipeline;
+mod plan;
+mod record;
+mod tables;
+mod task;
+mod writer;
+
+pub use error::{BadRecord, Stage, TaskError};
+pub use metrics::SinkMetrics;
+pub use pipeline::{BatchError, Pipeline, Written};
+pub use task::{Step, Task, TaskId};

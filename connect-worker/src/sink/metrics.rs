@@ -1,0 +1,83 @@
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use super::task::TaskId;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    connector: String,
+    task: usize,
+}
+
+/// The sink tasks' metrics, by connector and task.
+#[derive(Debug, Clone)]
+pub struct SinkMetrics {
+    records: Family<Labels, Counter>,
+    dead_letters: Family<Labels, Counter>,
+    retries: Family<Labels, Counter>,
+    batch: Family<Labels, Histogram>,
+}
+
+/// One task's metrics.
+#[derive(Debug, Clone)]
+pub(super) struct TaskMetrics {
+    records: Counter,
+    dead_letters: Counter,
+    retries: Counter,
+    batch: Histogram,
+}
+
+impl SinkMetrics {
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            records: Family::default(),
+            dead_letters: Family::default(),
+            retries: Family::default(),
+            // 1 ms to 8 s.
+            batch: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.001, 2.0, 14))
+            }),
+        };
+        let registry = registry.sub_registry_with_prefix("sink");
+        registry.register("records", "Records taken care of", metrics.records.clone());
+        registry.register(
+            "dead_letters",
+            "Records put into the dead-letter topic",
+            metrics.dead_letters.clone(),
+        );
+        registry.register("retries", "Attempts to write a batch again", metrics.retries.clone());
+        registry.register(
+            "batch_duration_seconds",
+            "From taking a batch to having it in the database",
+            metrics.batch.clone(),
+        );
+        metrics
+    }
+
+    pub(super) fn of(&self, task: &TaskId) -> TaskMetrics {
+        let labels = Labels { connector: task.connector.clone(), task: task.number };
+        TaskMetrics {
+            records: self.records.get_or_create(&labels).clone(),
+            dead_letters: self.dead_letters.get_or_create(&labels).clone(),
+            retries: self.retries.get_or_create(&labels).clone(),
+            batch: self.batch.get_or_create(&labels).clone(),
+        }
+    }
+}
+
+impl TaskMetrics {
+    pub(super) fn batch(&self, records: usize, dead_letters: usize, took: Duration) {
+        self.records.inc_by(u64::try_from(records).unwrap_or(u64::MAX));
+        self.dead_letters.inc_by(u64::try_from(dead_letters).unwrap_or(u64::MAX));
+        self.batch.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn retry(&self) {
+        self.retries.inc();
+    }
+}

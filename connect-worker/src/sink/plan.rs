@@ -1,0 +1,126 @@
+//! Which statements a batch needs. Rows of one table and one layout share statements as
+//! far as that changes nothing: the result is that of writing them one by one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use shared::connect_json::Value;
+
+use super::layout::Layout;
+use super::record::{Change, Row};
+
+/// Rows that go into the same kind of statement.
+#[derive(Debug)]
+pub(super) struct Group<'r> {
+    pub(super) change: Change,
+    pub(super) rows: Vec<&'r Row>,
+}
+
+/// Groups in the order in which they are to be written. Each table's rows keep their
+/// order; with `upsert`, of the rows of one key only the last is left.
+pub(super) fn groups(rows: &[Row], upsert: bool) -> Vec<Group<'_>> {
+    by_table(rows).into_iter().flat_map(|rows| table_groups(&rows, upsert)).collect()
+}
+
+fn by_table(rows: &[Row]) -> Vec<Vec<&Row>> {
+    let mut tables: Vec<Vec<&Row>> = Vec::new();
+    for row in rows {
+        let same = tables.iter_mut().find(|table| table[0].table == row.table);
+        match same {
+            Some(table) => table.push(row),
+            None => tables.push(vec![row]),
+        }
+    }
+    tables
+}
+
+fn table_groups<'r>(rows: &[&'r Row], upsert: bool) -> Vec<Group<'r>> {
+    let mut groups = Vec::new();
+    for segment in segments(rows) {
+        let keyed = segment.iter().all(|row| row.layout.has_key());
+        if upsert && keyed {
+            let last = last_of_each_key(segment);
+            // Now that no key is left twice, deletes and writes cannot meet.
+            let (deletes, writes): (Vec<_>, Vec<_>) =
+                last.into_iter().partition(|row| row.change == Change::Delete);
+            append_runs(&mut groups, &deletes);
+            append_runs(&mut groups, &writes);
+        } else {
+            append_runs(&mut groups, segment);
+        }
+    }
+    groups
+}
+
+/// Parts whose writes all have the same layout: a row that lacks a column leaves it as an
+/// earlier row wrote it, so rows of different layouts cannot replace each other.
+fn segments<'s, 'r>(rows: &'s [&'r Row]) -> Vec<&'s [&'r Row]> {
+    let mut segments = Vec::new();
+    let mut start = 0;
+    let mut current: Option<&Arc<Layout>> = None;
+    for (index, row) in rows.iter().enumerate() {
+        if row.change == Change::Delete {
+            continue;
+        }
+        if current.is_some_and(|layout| !Arc::ptr_eq(layout, &row.layout)) {
+            segments.push(&rows[start..index]);
+            start = index;
+        }
+        current = Some(&row.layout);
+    }
+    segments.push(&rows[start..]);
+    segments
+}
+
+fn last_of_each_key<'r>(rows: &[&'r Row]) -> Vec<&'r Row> {
+    let mut seen = HashSet::with_capacity(rows.len());
+    let mut last: Vec<&Row> = rows.iter().rev().copied().filter(|row| seen.insert(key(row))).collect();
+    last.reverse();
+    last
+}
+
+fn append_runs<'r>(groups: &mut Vec<Group<'r>>, rows: &[&'r Row]) {
+    let alike =
+        |a: &&Row, b: &&Row| a.change == b.change && Arc::ptr_eq(&a.layout, &b.layout);
+    groups.extend(rows.chunk_by(alike).map(|run| Group {
+        change: run[0].change,
+        rows: run.to_vec(),
+    }));
+}
+
+/// The key's values, in the order of their columns' names so that rows and deletes
+/// compare.
+fn key(row: &Row) -> Vec<u8> {
+    let columns = row.layout.columns.iter().zip(&row.values);
+    let mut parts: Vec<_> = columns.filter(|(column, _)| column.is_key).collect();
+    if parts.len() > 1 {
+        parts.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    }
+    let mut key = Vec::with_capacity(40);
+    for (_, value) in parts {
+        append(&mut key, value);
+    }
+    key
+}
+
+/// Each value's length goes in front of it, so that no two keys run together alike.
+fn append(key: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::String(text) | Value::Decimal(text) => append_bytes(key, text.as_bytes()),
+        Value::Bytes(bytes) => append_bytes(key, bytes),
+        Value::Int8(number) => append_bytes(key, &number.to_le_bytes()),
+        Value::Int16(number) => append_bytes(key, &number.to_le_bytes()),
+        Value::Int32(number) | Value::Date(number) | Value::Time(number) => {
+            append_bytes(key, &number.to_le_bytes());
+        }
+        Value::Int64(number) | Value::Timestamp(number) => {
+            append_bytes(key, &number.to_le_bytes());
+        }
+        other => append_bytes(key, format!("{other:?}").as_bytes()),
+    }
+}
+
+fn append_bytes(key: &mut Vec<u8>, bytes: &[u8]) {
+    key.extend_from_slice(&bytes.len().to_le_bytes());
+    key.extend_from_slice(bytes);
+}

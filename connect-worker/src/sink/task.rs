@@ -1,0 +1,254 @@
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use sea_orm::DbErr;
+use shared::database;
+use shared::kafka::KafkaSettings;
+use shared::settings::DatabaseSettings;
+use tokio_util::sync::CancellationToken;
+
+use super::consumer::SinkConsumer;
+use super::error::{TaskError, is_lock_conflict};
+use super::metrics::{SinkMetrics, TaskMetrics};
+use super::pipeline::{BatchError, Pipeline, Written};
+use crate::config::{Retries, SinkConfig};
+
+/// How long a batch is kept while the database is away, as a member of the group that
+/// takes no part in it. Well below `max.poll.interval.ms`, five minutes, after which the
+/// group gives the partitions to others.
+const PATIENCE: Duration = Duration::from_secs(60);
+const BROKER_DELAY: Duration = Duration::from_secs(1);
+const LOCK_DELAY: Duration = Duration::from_millis(20);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskId {
+    pub connector: String,
+    pub number: usize,
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.connector, self.number)
+    }
+}
+
+/// One of a connector's tasks: a consumer, and the way into the database.
+pub struct Task {
+    id: TaskId,
+    config: SinkConfig,
+    kafka: KafkaSettings,
+    /// `None` while the database does not answer: others may take the partitions.
+    consumer: Option<SinkConsumer>,
+    topic_ensured: bool,
+    work: Work,
+}
+
+/// What happened in a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Wrote(Written),
+    /// Something was broken; there was a wait.
+    Waited,
+    /// The stop signal came.
+    Stopped,
+}
+
+impl Task {
+    /// Connects when first needed.
+    pub async fn new(
+        id: TaskId,
+        config: SinkConfig,
+        kafka: &KafkaSettings,
+        metrics: &SinkMetrics,
+    ) -> Result<Self, TaskError> {
+        // One is enough: a task does one thing at a time.
+        let settings = DatabaseSettings {
+            url: config.database.clone(),
+            max_connections: 1,
+            migrate: false,
+        };
+        let db = database::connect(&settings).await;
+        let db = db.map_err(|error| TaskError::Config(format!("connection.url: {error}")))?;
+        let work = Work {
+            pipeline: Pipeline::new(&id, &config, db, kafka),
+            effort: Effort { rules: config.retries, failures: 0 },
+            metrics: metrics.of(&id),
+        };
+        let kafka = kafka.clone();
+        Ok(Self { id, config, kafka, consumer: None, topic_ensured: false, work })
+    }
+
+    /// Writes one batch, or waits out a fault. An error ends the task.
+    pub async fn step(&mut self, stop: &CancellationToken) -> Result<Step, TaskError> {
+        if stop.is_cancelled() {
+            return Ok(Step::Stopped);
+        }
+        if let Some(delay) = self.prepare().await? {
+            return Ok(wait(delay, stop).await.map_or(Step::Stopped, |()| Step::Waited));
+        }
+        let Some(consumer) = &self.consumer else { return Ok(Step::Waited) };
+        let batch = tokio::select! {
+            batch = consumer.next_batch() => batch,
+            () = stop.cancelled() => return Ok(Step::Stopped),
+        };
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(task = %self.id, %error, "nothing to be had from the broker");
+                return Ok(wait(BROKER_DELAY, stop).await.map_or(Step::Stopped, |()| Step::Waited));
+            }
+        };
+        let written = self.work.write(&batch, stop).await?;
+        if let Some(written) = written {
+            consumer.commit(&batch);
+            return Ok(Step::Wrote(written));
+        }
+        drop(batch);
+        self.leave_group().await;
+        Ok(if stop.is_cancelled() { Step::Stopped } else { Step::Waited })
+    }
+
+    /// Commits what is written and leaves the group.
+    pub async fn close(mut self) {
+        self.leave_group().await;
+    }
+
+    /// Joins the group once there is a topic for bad records and a database for good ones;
+    /// the wait until the next attempt if there is not.
+    async fn prepare(&mut self) -> Result<Option<Duration>, TaskError> {
+        if !self.topic_ensured {
+            if let Err(error) = self.work.pipeline.ensure_topic().await {
+                if !error.is_transient() {
+                    return Err(TaskError::Config(error.to_string()));
+                }
+                tracing::warn!(task = %self.id, %error, "no dead-letter topic yet");
+                return Ok(Some(BROKER_DELAY));
+            }
+            self.topic_ensured = true;
+        }
+        if self.consumer.is_none() {
+            if let Err(error) = self.work.pipeline.ping().await {
+                return self.work.failed(error).map(Some);
+            }
+            let consumer = SinkConsumer::subscribe(&self.kafka, &self.id, &self.config)?;
+            self.consumer = Some(consumer);
+        }
+        Ok(None)
+    }
+
+    async fn leave_group(&mut self) {
+        if let Some(consumer) = self.consumer.take() {
+            consumer.close().await;
+        }
+    }
+}
+
+/// A task without its consumer, so that a batch can borrow from that.
+struct Work {
+    pipeline: Pipeline,
+    effort: Effort,
+    metrics: TaskMetrics,
+}
+
+impl Work {
+    /// Tries until the batch is written, for so long as it may be kept. `None`: it is not.
+    async fn write(
+        &mut self,
+        batch: &[BorrowedMessage<'_>],
+        stop: &CancellationToken,
+    ) -> Result<Option<Written>, TaskError> {
+        let begun = Instant::now();
+        let mut looked_again = false;
+        loop {
+            let delay = match self.pipeline.write(batch).await {
+                Ok(written) => {
+                    self.effort.succeeded();
+                    self.metrics.batch(written.records, written.dead_letters, begun.elapsed());
+                    return Ok(Some(written));
+                }
+                Err(BatchError::Task(error)) => return Err(error),
+                Err(BatchError::Structure(_)) if !looked_again => {
+                    looked_again = true;
+                    continue;
+                }
+                Err(BatchError::Structure(source)) => {
+                    return Err(TaskError::Database { retries: 1, source });
+                }
+                Err(BatchError::Database(error)) => self.failed(error)?,
+                Err(BatchError::Broker(error)) => {
+                    tracing::warn!(%error, "dead letters not sent");
+                    BROKER_DELAY
+                }
+            };
+            if wait(delay, stop).await.is_none() || begun.elapsed() > PATIENCE {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn failed(&mut self, error: DbErr) -> Result<Duration, TaskError> {
+        self.metrics.retry();
+        self.effort.failed(error)
+    }
+}
+
+/// Counts the attempts that failed in a row.
+struct Effort {
+    rules: Retries,
+    failures: u32,
+}
+
+impl Effort {
+    fn succeeded(&mut self) {
+        if self.failures > 0 {
+            tracing::info!(attempts = self.failures, "written at last");
+        }
+        self.failures = 0;
+    }
+
+    /// How long to wait before the next attempt, if there is to be one.
+    fn failed(&mut self, source: DbErr) -> Result<Duration, TaskError> {
+        if self.failures >= self.rules.max {
+            return Err(TaskError::Database { retries: self.failures, source });
+        }
+        self.failures += 1;
+        // A long outage is told ever more rarely.
+        if self.failures.is_power_of_two() {
+            tracing::warn!(error = %source, attempts = self.failures, "not written yet");
+        }
+        let delay = self.rules.delay;
+        Ok(if is_lock_conflict(&source) { delay.min(LOCK_DELAY) } else { delay })
+    }
+}
+
+/// `None` if the stop signal came first.
+async fn wait(delay: Duration, stop: &CancellationToken) -> Option<()> {
+    tokio::select! {
+        () = tokio::time::sleep(delay) => Some(()),
+        () = stop.cancelled() => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_counted_in_a_row_and_then_given_up() {
+        let rules = Retries { max: 2, delay: Duration::from_secs(3) };
+        let mut effort = Effort { rules, failures: 0 };
+        let broken = || DbErr::Custom("gone".to_owned());
+        assert_eq!(effort.failed(broken()).unwrap(), rules.delay);
+        effort.succeeded();
+        assert!(effort.failed(broken()).is_ok());
+        assert!(effort.failed(broken()).is_ok());
+        let given_up = effort.failed(broken()).unwrap_err();
+        assert_eq!(
+            given_up.trace(),
+            "giving up after 2 retries\nCaused by: Custom Error: gone"
+        );
+    }
+}

@@ -1,0 +1,179 @@
+use serde::Deserialize;
+
+use super::Environment;
+use super::runner::Runner;
+use super::status::{ConnectorReport, ConnectorStatus, State, TaskReport};
+use crate::config::{Kind, SinkConfig};
+use crate::env::Properties;
+use crate::sink::TaskId;
+
+/// What a connector is meant to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Target {
+    #[default]
+    Running,
+    /// Has its tasks, which do nothing.
+    Paused,
+    /// Has no tasks.
+    Stopped,
+}
+
+/// A connector and its tasks.
+pub(super) struct Connector {
+    target: Target,
+    /// Why there are no tasks although there should be.
+    failure: Option<String>,
+    tasks: Vec<Task>,
+}
+
+struct Task {
+    id: TaskId,
+    config: SinkConfig,
+    /// `None` while the connector is paused.
+    runner: Option<Runner>,
+}
+
+impl Connector {
+    pub(super) fn start(
+        environment: &Environment,
+        name: &str,
+        properties: &Properties,
+        target: Target,
+    ) -> Self {
+        let planned = match target {
+            Target::Stopped => Ok(Vec::new()),
+            Target::Running | Target::Paused => plan(environment, name, properties),
+        };
+        let mut connector = match planned {
+            Ok(tasks) => Self { target, failure: None, tasks },
+            Err(failure) => {
+                tracing::error!(connector = name, failure, "connector failed");
+                Self { target, failure: Some(failure), tasks: Vec::new() }
+            }
+        };
+        if target == Target::Running {
+            connector.tasks.iter_mut().for_each(|task| task.start(environment));
+        }
+        connector
+    }
+
+    /// Stops the tasks; what the connector was meant to do.
+    pub(super) async fn stop(self) -> Target {
+        // All are told first, so that they stop side by side.
+        self.tasks.iter().for_each(Task::tell_to_stop);
+        for task in self.tasks {
+            task.stop().await;
+        }
+        self.target
+    }
+
+    pub(super) async fn restart_tasks(&mut self, environment: &Environment, only_failed: bool) {
+        for task in &mut self.tasks {
+            if !only_failed || task.is_failed() {
+                task.restart(environment).await;
+            }
+        }
+    }
+
+    /// Whether there is such a task.
+    pub(super) async fn restart_task(&mut self, environment: &Environment, task: usize) -> bool {
+        match self.tasks.get_mut(task) {
+            Some(task) => {
+                task.restart(environment).await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn is_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    pub(super) fn target(&self) -> Target {
+        self.target
+    }
+
+    pub(super) fn tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
+    pub(super) fn status(&self, name: &str, worker_id: &str, kind: Kind) -> ConnectorStatus {
+        let state = match (&self.failure, self.target) {
+            (Some(_), _) => State::Failed,
+            (None, Target::Running) => State::Running,
+            (None, Target::Paused) => State::Paused,
+            (None, Target::Stopped) => State::Stopped,
+        };
+        let connector = ConnectorReport {
+            state,
+            worker_id: worker_id.to_owned(),
+            trace: self.failure.clone(),
+        };
+        let tasks = self.tasks.iter().map(|task| task.report(worker_id)).collect();
+        ConnectorStatus { name: name.to_owned(), connector, tasks, kind }
+    }
+}
+
+fn plan(
+    environment: &Environment,
+    name: &str,
+    properties: &Properties,
+) -> Result<Vec<Task>, String> {
+    let resolved = environment.env.resolve(properties);
+    if !resolved.missing.is_empty() {
+        let names: Vec<_> = resolved.missing.into_iter().collect();
+        return Err(format!("environment variables are not set: {}", names.join(", ")));
+    }
+    let config = SinkConfig::parse(&resolved.properties).map_err(|errors| errors.to_string())?;
+    let task = |number| Task {
+        id: TaskId { connector: name.to_owned(), number },
+        config: config.clone(),
+        runner: None,
+    };
+    Ok((0..config.tasks_max).map(task).collect())
+}
+
+impl Task {
+    fn start(&mut self, environment: &Environment) {
+        self.runner = Some(Runner::start(environment, self.id.clone(), self.config.clone()));
+    }
+
+    async fn restart(&mut self, environment: &Environment) {
+        if let Some(runner) = self.runner.take() {
+            runner.stop().await;
+            self.start(environment);
+        }
+    }
+
+    fn tell_to_stop(&self) {
+        if let Some(runner) = &self.runner {
+            runner.tell_to_stop();
+        }
+    }
+
+    async fn stop(self) {
+        if let Some(runner) = self.runner {
+            runner.stop().await;
+        }
+    }
+
+    fn is_failed(&self) -> bool {
+        self.trace().is_some()
+    }
+
+    fn trace(&self) -> Option<String> {
+        self.runner.as_ref().and_then(Runner::trace)
+    }
+
+    fn report(&self, worker_id: &str) -> TaskReport {
+        let trace = self.trace();
+        let state = match (&trace, &self.runner) {
+            (Some(_), _) => State::Failed,
+            (None, Some(_)) => State::Running,
+            (None, None) => State::Paused,
+        };
+        TaskReport { id: self.id.number, state, worker_id: worker_id.to_owned(), trace }
+    }
+}

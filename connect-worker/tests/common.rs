@@ -1,0 +1,514 @@
+//! Records through the pipeline into a database, the same cases on each of them. Numbers
+//! are rows of the observed behaviour of Confluent's sink.
+
+use std::collections::BTreeMap;
+
+use connect_worker::config::SinkConfig;
+use connect_worker::dialect;
+use connect_worker::sink::{BatchError, Pipeline, TaskError, TaskId, Written};
+use rdkafka::Timestamp;
+use rdkafka::message::OwnedMessage;
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, Statement};
+use serde_json::{Value, json};
+use shared::database;
+use shared::kafka::KafkaSettings;
+use shared::settings::DatabaseSettings;
+
+const CONFLUENT: &str = "io.confluent.connect.jdbc.JdbcSinkConnector";
+const DEBEZIUM: &str = "io.debezium.connector.jdbc.JdbcSinkConnector";
+
+pub(crate) async fn connect(url: &str) -> DatabaseConnection {
+    let settings = DatabaseSettings { max_connections: 1, ..DatabaseSettings::at(url) };
+    database::connect(&settings).await.unwrap()
+}
+
+/// A sink, and its database to look into.
+struct Sink {
+    pipeline: Pipeline,
+    db: DatabaseConnection,
+    offset: i64,
+}
+
+/// What `put` takes: key and value as bytes of text.
+type Record = (Option<String>, Option<String>);
+
+impl Sink {
+    async fn new(url: &str, class: &str, keys: &[(&str, &str)]) -> Self {
+        let base = [
+            ("connector.class", class),
+            ("topics", "orders"),
+            ("connection.url", "jdbc:sqlite::memory:"),
+        ];
+        let pairs = base.iter().chain(keys);
+        let properties: BTreeMap<_, _> =
+            pairs.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let config = SinkConfig::parse(&properties).unwrap();
+        let task = TaskId { connector: "N".to_owned(), number: 0 };
+        let pipeline =
+            Pipeline::new(&task, &config, connect(url).await, &KafkaSettings::default());
+        Self { pipeline, db: connect(url).await, offset: 0 }
+    }
+
+    async fn confluent(url: &str, keys: &[(&str, &str)]) -> Self {
+        let auto_create = [("auto.create", "true")];
+        let keys: Vec<_> = auto_create.iter().chain(keys).copied().collect();
+        Self::new(url, CONFLUENT, &keys).await
+    }
+
+    async fn put(&mut self, records: Vec<Record>) -> Result<Written, String> {
+        self.put_into("orders", records).await
+    }
+
+    async fn put_into(&mut self, topic: &str, records: Vec<Record>) -> Result<Written, String> {
+        let batch: Vec<_> = records
+            .into_iter()
+            .map(|(key, value)| {
+                let offset = self.offset;
+                self.offset += 1;
+                let time = Timestamp::CreateTime(1_700_000_000_000);
+                let bytes = |text: Option<String>| text.map(String::into_bytes);
+                OwnedMessage::new(bytes(value), bytes(key), topic.into(), time, 0, offset, None)
+            })
+            .collect();
+        match self.pipeline.write(&batch).await {
+            Ok(written) => Ok(written),
+            Err(BatchError::Task(error)) => Err(TaskError::trace(&error)),
+            Err(error) => Err(format!("{error:?}")),
+        }
+    }
+
+    /// Rows as text, ordered by their first column.
+    async fn rows(&self, table: &str, columns: &[&str]) -> Vec<String> {
+        let backend = self.db.get_database_backend();
+        let dialect = dialect::for_backend(backend);
+        let text = if backend == DatabaseBackend::MySql { "CHAR" } else { "TEXT" };
+        let parts: Vec<_> = columns
+            .iter()
+            .map(|column| format!("COALESCE(CAST({} AS {text}), 'NULL')", dialect.quote(column)))
+            .collect();
+        let separator = if backend == DatabaseBackend::MySql { ", '|', " } else { " || '|' || " };
+        let joined = parts.join(separator);
+        let joined = match backend {
+            DatabaseBackend::MySql => format!("CONCAT({joined})"),
+            _ => joined,
+        };
+        let table = dialect.quote(table);
+        let sql = format!("SELECT {joined} AS r FROM {table} ORDER BY 1");
+        let rows = self.db.query_all_raw(Statement::from_string(backend, sql)).await.unwrap();
+        rows.iter().map(|row| row.try_get("", "r").unwrap()).collect()
+    }
+
+    async fn run(&self, sql: &str) {
+        self.db.execute_unprepared(sql).await.unwrap();
+    }
+
+    fn is(&self, backend: DatabaseBackend) -> bool {
+        self.db.get_database_backend() == backend
+    }
+}
+
+/// `{id:int64!,product:string!}` with `?` for optional and `=` for a default.
+fn schema(fields: &[&str]) -> Value {
+    let fields: Vec<_> = fields.iter().map(|field| parse_field(field)).collect();
+    json!({"type": "struct", "optional": false, "name": "t", "fields": fields})
+}
+
+fn parse_field(text: &str) -> Value {
+    let (name, rest) = text.split_once(':').unwrap();
+    let (kind, default) = rest.split_once('=').map_or((rest, None), |(k, d)| (k, Some(d)));
+    let optional = kind.ends_with('?');
+    let kind = kind.trim_end_matches(['?', '!']);
+    let logical = |of: &str| {
+        json!({"type": of, "name": format!("org.apache.kafka.connect.data.{kind}"), "version": 1})
+    };
+    let mut field = match kind {
+        "Timestamp" => logical("int64"),
+        "Date" | "Time" => logical("int32"),
+        "Decimal" => {
+            let mut field = logical("bytes");
+            field["parameters"] = json!({"scale": "2"});
+            field
+        }
+        "struct" => json!({"type": "struct", "fields": []}),
+        kind => json!({"type": kind}),
+    };
+    field["field"] = json!(name);
+    field["optional"] = json!(optional);
+    if let Some(default) = default {
+        field["default"] = serde_json::from_str(default).unwrap();
+    }
+    field
+}
+
+fn envelope(schema: &Value, payload: &Value) -> Option<String> {
+    Some(json!({"schema": schema, "payload": payload}).to_string())
+}
+
+fn value(fields: &[&str], payload: Value) -> Record {
+    (None, envelope(&schema(fields), &payload))
+}
+
+fn keyed(key: Value, fields: &[&str], payload: Value) -> Record {
+    (key_of(key), envelope(&schema(fields), &payload))
+}
+
+fn key_of(key: Value) -> Option<String> {
+    let schema = match &key {
+        Value::Object(_) => schema(&["id:int64!"]),
+        Value::String(_) => json!({"type": "string"}),
+        _ => json!({"type": "int64"}),
+    };
+    envelope(&schema, &key)
+}
+
+fn tombstone(key: Value) -> Record {
+    (key_of(key), None)
+}
+
+const ID_AND_NAME: [&str; 2] = ["id:int64!", "name:string?"];
+
+fn named(id: i64, name: &str) -> Record {
+    value(&ID_AND_NAME, json!({"id": id, "name": name}))
+}
+
+const UPSERT_BY_ID: [(&str, &str); 3] =
+    [("insert.mode", "upsert"), ("pk.mode", "record_value"), ("pk.fields", "id")];
+const BY_RECORD_KEY: [(&str, &str); 3] =
+    [("insert.mode", "upsert"), ("pk.mode", "record_key"), ("pk.fields", "id")];
+
+/// 1, 9: the columns are the schema's, in its order.
+pub(crate) async fn a_missing_table_is_created_from_the_schema(url: &str) {
+    let mut sink = Sink::confluent(url, &[]).await;
+    let fields = ["z:int64!", "a:string!", "m:double!"];
+    let record = value(&fields, json!({"m": 1.5, "z": 1, "a": "x"}));
+    sink.put(vec![record]).await.unwrap();
+    assert_eq!(sink.rows("orders", &["z", "a", "m"]).await, ["1|x|1.5"]);
+}
+
+/// 2: every type goes through.
+pub(crate) async fn values_of_every_type_arrive(url: &str) {
+    let mut sink = Sink::confluent(url, &[]).await;
+    let fields = [
+        "i8:int8!", "i16:int16!", "i32:int32!", "i64:int64!", "f:float!", "d:double!",
+        "b:boolean!", "s:string!", "dec:Decimal!", "date:Date!", "time:Time!", "ts:Timestamp!",
+        "by:bytes!",
+    ];
+    let payload = json!({
+        "i8": -1, "i16": 300, "i32": 70_000, "i64": 3_000_000_000_i64, "f": 0.5, "d": 1.25,
+        "b": true, "s": "ü'\\", "dec": "AJw=", "date": 17_067, "time": 73_802_123,
+        "ts": 1_474_661_402_123_i64, "by": "YWJj",
+    });
+    let nulls = json!({});
+    let optional: Vec<_> = fields.iter().map(|field| field.replace('!', "?")).collect();
+    let optional: Vec<_> = optional.iter().map(String::as_str).collect();
+    sink.put(vec![value(&optional, payload), value(&optional, nulls)]).await.unwrap();
+    let columns = ["i8", "i16", "i32", "i64", "f", "d", "s", "dec", "date", "time", "ts"];
+    let (date, time, ts) = if sink.is(DatabaseBackend::Sqlite) {
+        ("2016-09-23", "20:30:02.123", "2016-09-23T20:10:02.123+00:00")
+    } else {
+        ("2016-09-23", "20:30:02.123", "2016-09-23 20:10:02.123")
+    };
+    let full = format!("-1|300|70000|3000000000|0.5|1.25|ü'\\|1.56|{date}|{time}|{ts}");
+    let rows = sink.rows("orders", &columns).await;
+    assert!(rows.contains(&full), "{rows:?}");
+    assert!(rows.contains(&["NULL"; 11].join("|")), "{rows:?}");
+}
+
+/// 3, 6: defaults of the schema are the column's and the record's.
+pub(crate) async fn defaults_are_written_and_declared(url: &str) {
+    let mut sink = Sink::confluent(url, &[]).await;
+    let fields = [
+        "id:int32!", "s:string?=\"it's\"", "n:int32?=100", "b:boolean?=false", "d:double?=99.5",
+        "dec:Decimal?=\"AJw=\"", "by:bytes?=\"4Hw=\"", "ts:Timestamp?=984614400000", "o:string?",
+    ];
+    sink.put(vec![value(&fields, json!({"id": 2}))]).await.unwrap();
+    let insert = if sink.is(DatabaseBackend::MySql) { "`id`" } else { "\"id\"" };
+    sink.run(&format!("INSERT INTO orders ({insert}) VALUES (3)")).await;
+    let rows = sink.rows("orders", &["id", "s", "n", "d", "dec", "ts", "o"]).await;
+    let rest = |row: &str| row.split_once('|').unwrap().1.to_owned();
+    assert_eq!(rest(&rows[0]), rest(&rows[1]));
+    assert!(rows[0].starts_with("2|it's|100|99.5|1.56|2001-03-15"), "{rows:?}");
+    assert!(rows[0].ends_with("|NULL"), "{rows:?}");
+}
+
+/// 27, 45: the last of a key wins, within a batch and across.
+pub(crate) async fn the_last_record_of_a_key_wins(url: &str) {
+    let mut sink = Sink::confluent(url, &UPSERT_BY_ID).await;
+    sink.put(vec![named(1, "a"), named(2, "x"), named(1, "b")]).await.unwrap();
+    assert_eq!(sink.rows("orders", &["id", "name"]).await, ["1|b", "2|x"]);
+    sink.put(vec![named(2, "y"), named(3, "z")]).await.unwrap();
+    assert_eq!(sink.rows("orders", &["id", "name"]).await, ["1|b", "2|y", "3|z"]);
+}
+
+/// 28: a batch is written whole or not at all.
+pub(crate) async fn a_failed_batch_leaves_nothing(url: &str) {
+    let keys = [("pk.mode", "record_value"), ("pk.fields", "id")];
+    let mut sink = Sink::confluent(url, &keys).await;
+    sink.put(vec![named(9, "a")]).await.unwrap();
+    let error = sink.put(vec![named(1, "a"), named(1, "b")]).await.unwrap_err();
+    assert!(error.starts_with("tolerance exceeded in error handler\nCaused by: orders-0@1"));
+    assert_eq!(sink.rows("orders", &["id"]).await, ["9"]);
+}
+
+/// 30: keys from the record's key; a value without a field overwrites it with null.
+pub(crate) async fn the_key_can_come_from_the_records_key(url: &str) {
+    let mut sink = Sink::confluent(url, &BY_RECORD_KEY).await;
+    let fields = ["name:string?", "qty:int32?"];
+    let key = || json!({"id": 7});
+    let full = keyed(key(), &fields, json!({"name": "a", "qty": 1}));
+    sink.put(vec![full, keyed(key(), &fields, json!({"name": "b"}))]).await.unwrap();
+    assert_eq!(sink.rows("orders", &["id", "name", "qty"]).await, ["7|b|NULL"]);
+}
+
+/// 31, 32: a primitive key, text too, on MariaDB as well.
+pub(crate) async fn a_primitive_key_needs_one_column(url: &str) {
+    let mut sink = Sink::confluent(url, &BY_RECORD_KEY).await;
+    let record = |id: &str, qty: i32| keyed(json!(id), &["qty:int32!"], json!({"qty": qty}));
+    sink.put(vec![record("a", 1), record("b", 2), record("a", 3)]).await.unwrap();
+    assert_eq!(sink.rows("orders", &["id", "qty"]).await, ["a|3", "b|2"]);
+}
+
+/// 33, 34: Kafka's coordinates as the key.
+pub(crate) async fn coordinates_can_be_the_key(url: &str) {
+    let keys = [("insert.mode", "upsert"), ("pk.mode", "kafka")];
+    let mut sink = Sink::confluent(url, &keys).await;
+    sink.put(vec![named(1, "a"), named(1, "a")]).await.unwrap();
+    let columns = ["__connect_topic", "__connect_partition", "__connect_offset", "id"];
+    assert_eq!(sink.rows("orders", &columns).await, ["orders|0|0|1", "orders|0|1|1"]);
+}
+
+/// 39: without key fields all fields are the key.
+pub(crate) async fn without_key_fields_all_fields_are_the_key(url: &str) {
+    let keys = [("insert.mode", "upsert"), ("pk.mode", "record_value")];
+    let mut sink = Sink::confluent(url, &keys).await;
+    let record = || value(&["id:int64!", "qty:int32!"], json!({"id": 1, "qty": 2}));
+    sink.put(vec![record(), record()]).await.unwrap();
+    sink.put(vec![record()]).await.unwrap();
+    assert_eq!(sink.rows("orders", &["id", "qty"]).await, ["1|2"]);
+}
+
+/// 42.
+pub(crate) async fn an_upsert_needs_a_key(url: &str) {
+    let mut sink = Sink::confluent(url, &[("insert.mode", "upsert")]).await;
+    let error = sink.put(vec![named(1, "a")]).await.unwrap_err();
+    assert!(error.contains("in UPSERT mode requires key field names to be known"), "{error}");
+}
+
+/// 55, 56: deletes keep their place among the writes of their key.
+pub(crate) async fn a_tombstone_deletes_its_row(url: &str) {
+    let keys = [&BY_RECORD_KEY[..], &[("delete.enabled", "true")]].concat();
+    let mut sink = Sink::confluent(url, &keys).await;
+    let write = |id: i64, name: &str| keyed(json!(id), &["name:string?"], json!({"name": name}));
+    let gone = |id: i64| tombstone(json!(id));
+    sink.put(vec![gone(1)]).await.unwrap();
+    sink.put(vec![write(1, "a"), gone(1), write(2, "b")]).await.unwrap();
+    assert_eq!(sink.rows("orders", &["id", "name"]).await, ["2|b"]);
+    sink.put(vec![write(1, "a"), gone(1), write(1, "again"), gone(2)]).await.unwrap();
+    assert_eq!(sink.rows("orders", &["id", "name"]).await, ["1|again"]);
+}
+
+/// 53: Debezium skips a tombstone, Confluent refuses it.
+pub(crate) async fn a_tombstone_without_deletes_changes_nothing(url: &str) {
+    let keys = [
+        ("insert.mode", "upsert"),
+        ("primary.key.mode", "record_value"),
+        ("primary.key.fields", "id"),
+        ("schema.evolution", "basic"),
+    ];
+    let mut sink = Sink::new(url, DEBEZIUM, &keys).await;
+    sink.put(vec![named(1, "a"), tombstone(json!(1)), named(2, "b")]).await.unwrap();
+    assert_eq!(sink.rows("orders", &["id"]).await, ["1", "2"]);
+
+    let mut sink = Sink::confluent(url, &UPSERT_BY_ID).await;
+    let error = sink.put(vec![tombstone(json!(1))]).await.unwrap_err();
+    assert!(
+        error.contains(
+            "Sink connector 'N' is configured with 'delete.enabled=false' and \
+             'pk.mode=record_value' and therefore requires records with a non-null Struct value \
+             and non-null Struct schema, but found record at (topic='orders',partition=0,\
+             offset=0,timestamp=1700000000000) with a null value and null value schema."
+        ),
+        "{error}"
+    );
+}
+
+/// 61.
+pub(crate) async fn a_missing_table_is_an_error_where_none_may_be_created(url: &str) {
+    let mut sink = Sink::new(url, DEBEZIUM, &[]).await;
+    let error = sink.put(vec![named(1, "a")]).await.unwrap_err();
+    assert_eq!(error, "Could not find table: orders");
+    let mut sink = Sink::new(url, CONFLUENT, &[]).await;
+    let error = sink.put(vec![named(1, "a")]).await.unwrap_err();
+    assert!(error.ends_with("is missing and auto-creation is disabled"), "{error}");
+}
+
+/// 62, 63, 65: new columns come in mid-batch, if they may.
+pub(crate) async fn a_table_grows_with_its_records(url: &str) {
+    let grown = ["id:int64!", "name:string?", "age:int32?"];
+    let aged = |id: i64| value(&grown, json!({"id": id, "name": "b", "age": 5}));
+    let mut rigid = Sink::confluent(url, &UPSERT_BY_ID).await;
+    rigid.put(vec![named(1, "a")]).await.unwrap();
+    let error = rigid.put(vec![aged(1)]).await.unwrap_err();
+    assert!(
+        error.ends_with(
+            "is missing fields ([SinkRecordField{schema=Schema{INT32}, name='age', \
+             isPrimaryKey=false}]) and auto-evolution is disabled"
+        ),
+        "{error}"
+    );
+    let keys = [&UPSERT_BY_ID[..], &[("auto.evolve", "true")]].concat();
+    let mut sink = Sink::confluent(url, &keys).await;
+    sink.put(vec![named(1, "a"), named(2, "a"), aged(1), named(1, "c")]).await.unwrap();
+    let rows = sink.rows("orders", &["id", "name", "age"]).await;
+    assert_eq!(rows, ["1|c|5", "2|a|NULL"]);
+    let required = ["id:int64!", "size:int32!"];
+    let error = sink.put(vec![value(&required, json!({"id": 1, "size": 1}))]).await.unwrap_err();
+    assert!(error.contains("field 'size' is not optional but has no default value"), "{error}");
+}
+
+/// 72: a table that is dropped in mid-stream is looked at again.
+pub(crate) async fn a_dropped_table_comes_back(url: &str) {
+    let mut sink = Sink::confluent(url, &UPSERT_BY_ID).await;
+    sink.put(vec![named(1, "a")]).await.unwrap();
+    sink.run("DROP TABLE orders").await;
+    assert!(sink.put(vec![named(2, "b")]).await.unwrap_err().starts_with("Structure"));
+    sink.put(vec![named(2, "b")]).await.unwrap();
+    assert_eq!(sink.rows("orders", &["id"]).await, ["2"]);
+}
+
+/// 12, 13: nested values have no column type, but a null fits any column.
+pub(crate) async fn nested_values_are_refused(url: &str) {
+    let fields = ["id:int64!", "deep:struct?"];
+    let record = |deep: Value| value(&fields, json!({"id": 1, "deep": deep}));
+    let mut sink = Sink::confluent(url, &UPSERT_BY_ID).await;
+    let error = sink.put(vec![record(json!({}))]).await.unwrap_err();
+    assert_eq!(
+        error,
+        "null (STRUCT) type doesn't have a mapping to the SQL database column type"
+    );
+    sink.run("CREATE TABLE orders (id BIGINT PRIMARY KEY, deep VARCHAR(10))").await;
+    sink.put(vec![record(Value::Null)]).await.unwrap();
+    let error = sink.put(vec![record(json!({}))]).await.unwrap_err();
+    assert!(error.contains("Unsupported source data type: STRUCT"), "{error}");
+}
+
+/// 36, 37, 76, 77, 78: records of the wrong shape are told as Connect tells them.
+pub(crate) async fn records_of_the_wrong_shape_are_refused(url: &str) {
+    let mut sink = Sink::confluent(url, &BY_RECORD_KEY).await;
+    let mut refused = async |record: Record| sink.put(vec![record]).await.unwrap_err();
+    let null_key = refused(named(1, "a")).await;
+    assert!(null_key.contains(
+        "therefore requires records with a non-null key and non-null Struct or primitive key \
+         schema, but found record at (topic='orders',partition=0,offset=0,\
+         timestamp=1700000000000) with a null key and null key schema."
+    ));
+    let no_schema = refused((key_of(json!(1)), envelope(&Value::Null, &json!({"id": 1})))).await;
+    assert!(no_schema.contains("with a HashMap value and null value schema."), "{no_schema}");
+    let number = envelope(&json!({"type": "int32"}), &json!(1));
+    let primitive = refused((key_of(json!(1)), number)).await;
+    assert!(primitive.contains("with a Integer value and int32 value schema."), "{primitive}");
+    let plain = refused((None, Some(r#"{"id":1}"#.to_owned()))).await;
+    assert!(plain.contains("JsonConverter with schemas.enable requires"), "{plain}");
+
+    let keys = [("pk.mode", "record_key")];
+    let mut sink = Sink::confluent(url, &keys).await;
+    let error = sink.put(vec![keyed(json!(1), &ID_AND_NAME, json!({"id": 1}))]).await.unwrap_err();
+    assert!(error.contains(
+        "Need exactly one PK column defined since the key schema for records is a primitive \
+         type, defined columns are: []"
+    ));
+}
+
+/// 73: Debezium makes a table name of any topic, Confluent reads a schema in it.
+pub(crate) async fn a_dot_in_a_topic_becomes_an_underscore_for_debezium(url: &str) {
+    let keys = [("schema.evolution", "basic"), ("collection.name.format", "t_${topic}")];
+    let mut sink = Sink::new(url, DEBEZIUM, &keys).await;
+    sink.put_into("a.b", vec![named(1, "a")]).await.unwrap();
+    assert_eq!(sink.rows("t_a_b", &["id"]).await, ["1"]);
+}
+
+/// 75: names are taken as they are.
+pub(crate) async fn names_keep_their_case(url: &str) {
+    let mut sink = Sink::confluent(url, &[]).await;
+    let record = value(&["Id:int64!", "select:string?"], json!({"Id": 1, "select": "x"}));
+    sink.put_into("Orders", vec![record]).await.unwrap();
+    assert_eq!(sink.rows("Orders", &["Id", "select"]).await, ["1|x"]);
+}
+
+/// More rows than one statement can bind, some of them twice.
+pub(crate) async fn a_large_batch_is_cut_into_statements(url: &str) {
+    let mut sink = Sink::confluent(url, &UPSERT_BY_ID).await;
+    let fields: Vec<_> = (0..60).map(|n| format!("c{n}:int32?")).collect();
+    let fields: Vec<_> =
+        std::iter::once("id:int64!").chain(fields.iter().map(String::as_str)).collect();
+    let records = (0..2_500).map(|n| value(&fields, json!({"id": n % 2_000, "c59": n})));
+    sink.put(records.collect()).await.unwrap();
+    let rows = sink.rows("orders", &["id", "c59"]).await;
+    assert_eq!(rows.len(), 2_000);
+    assert!(rows.contains(&"0|2000".to_owned()) && rows.contains(&"1999|1999".to_owned()));
+}
+
+/// Text that a column cannot hold, and numbers out of its range, are bad data.
+pub(crate) async fn what_a_column_cannot_hold_is_bad_data(url: &str) {
+    let mut sink = Sink::confluent(url, &UPSERT_BY_ID).await;
+    if sink.is(DatabaseBackend::Sqlite) {
+        sink.run("CREATE TABLE orders (id BIGINT PRIMARY KEY, name TEXT CHECK (length(name) < 4))")
+            .await;
+    } else {
+        sink.run("CREATE TABLE orders (id INT PRIMARY KEY, name VARCHAR(3))").await;
+        let error = sink.put(vec![named(3_000_000_000, "a")]).await.unwrap_err();
+        assert!(error.starts_with("tolerance exceeded"), "{error}");
+    }
+    let error = sink.put(vec![named(1, "abcdef")]).await.unwrap_err();
+    assert!(error.starts_with("tolerance exceeded"), "{error}");
+    sink.put(vec![named(1, "abc")]).await.unwrap();
+    assert_eq!(sink.rows("orders", &["id", "name"]).await, ["1|abc"]);
+}
+
+/// The orders record of the tutorial: everything optional, all int32.
+pub(crate) async fn the_tutorials_order_is_taken(url: &str) {
+    let mut sink = Sink::confluent(url, &[("auto.evolve", "true")]).await;
+    let record = r#"{"schema":{"type":"struct","fields":[{"type":"int32","optional":true,"field":"id"},{"type":"int32","optional":true,"field":"user_id"},{"type":"int32","optional":true,"field":"product_id"},{"type":"int32","optional":true,"field":"qty"},{"type":"int32","optional":true,"field":"total_price"},{"type":"int32","optional":true,"field":"unit_price"}],"optional":false,"name":"orders"},"payload":{"id":1,"user_id":1,"product_id":1,"qty":5,"total_price":6000,"unit_price":1200}}"#;
+    sink.put(vec![(None, Some(record.to_owned()))]).await.unwrap();
+    let columns = ["id", "user_id", "product_id", "qty", "total_price", "unit_price"];
+    assert_eq!(sink.rows("orders", &columns).await, ["1|1|1|5|6000|1200"]);
+}
+
+/// A test per case, in a module of its own.
+#[macro_export]
+macro_rules! cases {
+    ($database:ident, $run:path) => {
+        $crate::cases!($database, $run;
+            a_dot_in_a_topic_becomes_an_underscore_for_debezium,
+            a_dropped_table_comes_back,
+            a_failed_batch_leaves_nothing,
+            a_large_batch_is_cut_into_statements,
+            a_missing_table_is_an_error_where_none_may_be_created,
+            a_missing_table_is_created_from_the_schema,
+            a_primitive_key_needs_one_column,
+            a_table_grows_with_its_records,
+            a_tombstone_deletes_its_row,
+            a_tombstone_without_deletes_changes_nothing,
+            an_upsert_needs_a_key,
+            coordinates_can_be_the_key,
+            defaults_are_written_and_declared,
+            names_keep_their_case,
+            nested_values_are_refused,
+            records_of_the_wrong_shape_are_refused,
+            the_key_can_come_from_the_records_key,
+            the_last_record_of_a_key_wins,
+            the_tutorials_order_is_taken,
+            values_of_every_type_arrive,
+            what_a_column_cannot_hold_is_bad_data,
+            without_key_fields_all_fields_are_the_key,
+        );
+    };
+    ($database:ident, $run:path; $($case:ident),+ $(,)?) => {
+        mod $database {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                $run(async |url: String| $crate::common::$case(&url).await).await;
+            })+
+        }
+    };
+}

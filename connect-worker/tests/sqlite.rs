@@ -1,0 +1,10 @@
+//! The sink on SQLite files.
+
+mod common;
+
+async fn on_fresh_file(case: impl AsyncFnOnce(String)) {
+    let folder = tempfile::tempdir().unwrap();
+    case(format!("sqlite://{}?mode=rwc", folder.path().join("test.db").display())).await;
+}
+
+cases!(sqlite, crate::on_fresh_file);

@@ -1,0 +1,83 @@
+//! The whole pair in one process, with nothing to install: what `cargo run` starts.
+#![allow(clippy::print_stdout, reason = "this program talks to a person at a terminal")]
+
+mod broker;
+mod drain;
+mod pair;
+mod seed;
+mod welcome;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use shared::kafka::KafkaSettings;
+use shared::settings::{LogFormat, LogSettings};
+use shared::{service, telemetry};
+
+use crate::broker::EmbeddedBroker;
+use crate::pair::{Addresses, Pair, Places};
+
+/// Two order-services, a catalog-service, the sink between them, and a broker, in one
+/// process.
+///
+/// The embedded broker lives in memory: it has no transaction isolation and forgets
+/// everything at the end, so a stop waits until every order is in the databases. What
+/// the pair guarantees, it guarantees on a real Kafka: --kafka HOST:PORT.
+#[derive(Parser)]
+#[command(name = "demo", bin_name = "cargo run --", version)]
+struct Arguments {
+    /// Where the SQLite databases live.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data_dir: PathBuf,
+    /// A real broker, instead of the embedded one.
+    #[arg(long, value_name = "HOST:PORT")]
+    kafka: Option<String>,
+    /// Ports: order-services on N+1 and N+11, catalog-service on N+2, connect-worker on
+    /// N+3. With 0 the system picks free ones.
+    #[arg(long, value_name = "N", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(..=65_000))]
+    base_port: u16,
+    /// What to log: a level, or a filter by module.
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    log: String,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    service::report(run(Arguments::parse()).await)
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    telemetry::init(&LogSettings { level: arguments.log, format: LogFormat::Text });
+    let broker = match &arguments.kafka {
+        Some(_) => None,
+        None => Some(EmbeddedBroker::start()?),
+    };
+    let kafka = match (&broker, arguments.kafka) {
+        (Some(broker), _) => broker.settings(),
+        (None, address) => KafkaSettings {
+            bootstrap_servers: address.unwrap_or_default(),
+            ..KafkaSettings::default()
+        },
+    };
+    let places = Places { data_dir: arguments.data_dir, base_port: arguments.base_port };
+    let mut pair = Pair::start(&places, &kafka).await?;
+    let addresses = pair.addresses();
+    welcome::addresses(&addresses, &kafka.bootstrap_servers);
+    let ended = tokio::select! {
+        result = live(&addresses) => result,
+        failure = pair.failed() => Err(anyhow::anyhow!(failure)),
+        signal = service::stop_requested() => signal.map_err(anyhow::Error::from),
+    };
+    welcome::farewell();
+    pair.stop(broker.is_some().then_some(&kafka)).await;
+    ended
+}
+
+/// Until somebody ends it.
+async fn live(addresses: &Addresses) -> anyhow::Result<()> {
+    addresses.ready().await?;
+    seed::products(addresses).await?;
+    welcome::ready(addresses);
+    std::future::pending().await
+}

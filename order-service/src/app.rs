@@ -1,0 +1,103 @@
+use std::time::Duration;
+
+use shared::contract::{Order, OrderId, Timestamp};
+use shared::http::Problem;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::known_order::KnownOrder;
+use crate::publisher::Publisher;
+use crate::read_model::{ReadError, ReadModel};
+use crate::tail::{Awaited, Tail, Waiter};
+
+/// How far a committed order may be ahead of this instance's tail.
+const TAIL_LAG: Duration = Duration::from_secs(1);
+/// How old an order may be that the sink has not written yet, as far as a 404 goes.
+const SINK_LAG_MILLIS: i64 = 30_000;
+
+/// What a request handler works with.
+pub(crate) struct App {
+    pub(crate) publisher: Publisher,
+    pub(crate) tail: Tail,
+    pub(crate) read_model: ReadModel,
+    pub(crate) drain: CancellationToken,
+}
+
+impl App {
+    /// What is known of an order, from the database and the tail together. Without the
+    /// database, what the tail has is still an answer.
+    pub(crate) async fn find(&self, id: OrderId) -> Result<Option<KnownOrder>, ReadError> {
+        let stored = self.read_model.order(id).await;
+        let recent = self.tail.recent(id);
+        let placed = recent.order.clone().map(KnownOrder::placed);
+        let known = match stored {
+            Ok(stored) => stored.or(placed),
+            Err(_) if placed.is_some() => placed,
+            Err(error) => return Err(error),
+        };
+        Ok(known.map(|known| known.with(&recent)))
+    }
+
+    /// As [`Self::find`]; an id that may have been given out a moment ago, by another
+    /// instance, gets the time that the tail needs: a client reads its own write.
+    pub(crate) async fn find_own_write(&self, id: OrderId) -> Result<Option<KnownOrder>, ReadError> {
+        let arrival = self.tail.waiter(id, Awaited::Order);
+        let known = self.find(id).await?;
+        if known.is_some() || !may_be_recent(id) {
+            return Ok(known);
+        }
+        self.wait(arrival, TAIL_LAG).await;
+        self.find(id).await
+    }
+
+    /// The order as it stands after a wait for its outcome.
+    pub(crate) async fn after_wait(&self, order: Order, outcome: Waiter, wait: Duration) -> KnownOrder {
+        let id = order.id;
+        self.wait(outcome, wait).await;
+        let known = KnownOrder::placed(order).with(&self.tail.recent(id));
+        if !known.is_pending() {
+            return known;
+        }
+        match self.find(id).await {
+            Ok(Some(found)) => found,
+            _ => known,
+        }
+    }
+
+    /// Waits, but not into a shutdown.
+    pub(crate) async fn wait(&self, waiter: Waiter, wait: Duration) {
+        tokio::select! {
+            () = waiter.wait_until(Instant::now() + wait) => {}
+            () = self.drain.cancelled() => {}
+        }
+    }
+
+    /// The order already placed by this user with this key. Best effort: without an
+    /// answer in time the order is simply written again, which changes nothing.
+    pub(crate) async fn already_placed(&self, order: &Order) -> Option<KnownOrder> {
+        let key = order.idempotency_key.as_deref()?;
+        if let Some(id) = self.tail.placed_with(order.user_id, key) {
+            let recent = self.tail.recent(id);
+            if let Some(order) = recent.order.clone() {
+                return Some(KnownOrder::placed(order).with(&recent));
+            }
+        }
+        let stored = self.read_model.placed_with(order.user_id, key).await.ok()?;
+        // Two racing orders may both have it: the one asked for comes first.
+        let known = stored.iter().find(|known| known.order.id == order.id).or(stored.first())?;
+        Some(known.clone().with(&self.tail.recent(known.order.id)))
+    }
+}
+
+/// Whether an order of this id may exist that neither the tail nor the sink has seen.
+/// An id from an idempotency key does not tell when it was made.
+pub(crate) fn may_be_recent(id: OrderId) -> bool {
+    let now = Timestamp::now().millis();
+    id.is_keyed() || id.created_at_millis().is_some_and(|made| (now - made).abs() < SINK_LAG_MILLIS)
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Self::unavailable("database", error.to_string(), Duration::from_secs(1))
+    }
+}

@@ -1,0 +1,32 @@
+//! The order-service's process.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use order_service::Settings;
+use shared::{service, settings, telemetry};
+
+/// Takes orders over HTTP and writes nothing but Kafka records.
+///
+/// Settings come from the defaults, then the file, then environment variables such as
+/// ORDER_SERVICE__KAFKA__BOOTSTRAP_SERVERS.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// A TOML file of settings.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    service::report(run(Arguments::parse()).await)
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let settings: Settings = settings::load("ORDER_SERVICE", arguments.config.as_deref())?;
+    telemetry::init(&settings.log);
+    let service = order_service::start(settings).await?;
+    service::run(service).await.map_err(anyhow::Error::from_boxed)
+}

@@ -1,0 +1,69 @@
+//! The one writer: a bounded queue in front of a thread that owns one transactional
+//! producer and group-commits.
+//!
+//! While a transaction commits, waiting orders gather; together they form the next one.
+//! There is no timer: the batching clocks itself.
+
+mod job;
+mod session;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::metrics::PublishMetrics;
+use job::Job;
+pub(crate) use job::Publication;
+pub(crate) use session::SessionSettings;
+pub(crate) use worker::Worker;
+
+/// Why an order was not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PublishError {
+    /// Nothing was sent, and nothing will be.
+    #[error("too many orders are waiting for the broker")]
+    QueueFull,
+    /// Nothing was sent, and nothing will be.
+    #[error("the broker did not take the order in time")]
+    NotSent,
+    /// It was sent, and may or may not be committed.
+    #[error("the broker did not confirm the order in time")]
+    OutcomeUnknown,
+}
+
+/// The handle through which requests publish.
+#[derive(Clone)]
+pub(crate) struct Publisher {
+    queue: mpsc::Sender<Job>,
+    patience: Duration,
+    metrics: Arc<PublishMetrics>,
+}
+
+/// The two ends of the queue: one for the requests, one for the [`Worker`].
+pub(crate) fn channel(
+    capacity: usize,
+    patience: Duration,
+    metrics: Arc<PublishMetrics>,
+) -> (Publisher, mpsc::Receiver<Job>) {
+    let (queue, jobs) = mpsc::channel(capacity.max(1));
+    (Publisher { queue, patience, metrics }, jobs)
+}
+
+impl Publisher {
+    /// Returns once the publication's transaction is committed.
+    pub(crate) async fn publish(&self, publication: Publication) -> Result<(), PublishError> {
+        let result = self.enqueue_and_wait(publication).await;
+        self.metrics.count(result);
+        result
+    }
+
+    async fn enqueue_and_wait(&self, publication: Publication) -> Result<(), PublishError> {
+        let deadline = Instant::now() + self.patience;
+        let (job, ticket) = Job::new(publication, deadline);
+        self.queue.try_send(job).map_err(|_| PublishError::QueueFull)?;
+        ticket.committed(deadline).await
+    }
+}

@@ -1,0 +1,158 @@
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode;
+use tokio::time::Instant;
+
+use super::Job;
+use crate::settings::{PublisherSettings, Topics};
+
+/// How long one commit call may block.
+const STEP: Duration = Duration::from_millis(500);
+/// How long to wait before looking again whether the broker has everything. A call to
+/// `poll` would block for its whole timeout, whatever arrives meanwhile.
+const LOOK: Duration = Duration::from_micros(200);
+
+/// Its own thread serves the callbacks, also while no order comes in.
+type TransactionalProducer = ThreadedProducer<DefaultProducerContext>;
+
+/// How to open a producer's session with the transaction coordinator.
+pub(crate) struct SessionSettings {
+    pub(crate) client: ClientConfig,
+    pub(crate) transactional_id: String,
+    pub(crate) publisher: PublisherSettings,
+    pub(crate) topics: Topics,
+}
+
+impl SessionSettings {
+    /// Checks the properties without talking to the broker.
+    pub(crate) fn validate(&self) -> KafkaResult<()> {
+        self.create().map(drop)
+    }
+
+    fn create(&self) -> KafkaResult<TransactionalProducer> {
+        let timeout = self.publisher.transaction_timeout_ms.to_string();
+        let mut config = self.client.clone();
+        // librdkafka refuses a message or socket timeout beyond the transaction's.
+        for name in ["transaction.timeout.ms", "message.timeout.ms", "socket.timeout.ms"] {
+            if config.get(name).is_none() {
+                config.set(name, &timeout);
+            }
+        }
+        config.set("transactional.id", &self.transactional_id);
+        // The batch is complete before the first record is handed over.
+        if config.get("linger.ms").is_none() {
+            config.set("linger.ms", "0");
+        }
+        config.create()
+    }
+
+    /// Opens a session. `init_transactions` settles what an earlier one left open.
+    pub(super) fn open(&self, timeout: Duration) -> KafkaResult<Session<'_>> {
+        let producer = self.create()?;
+        // Once connected to a broker, librdkafka asks for the coordinator at once; until
+        // then every half second. This request needs that connection.
+        producer.client().fetch_watermarks(&self.topics.orders.name, 0, timeout)?;
+        producer.init_transactions(timeout)?;
+        Ok(Session { settings: self, producer, transactions: 0 })
+    }
+}
+
+/// One producer that has the coordinator's word to be the only one of its id.
+pub(super) struct Session<'a> {
+    settings: &'a SessionSettings,
+    producer: TransactionalProducer,
+    transactions: usize,
+}
+
+impl Session<'_> {
+    /// Writes the jobs in one transaction. After an error the session is of no use any
+    /// more: whether the transaction was committed is for its successor to settle.
+    pub(super) fn commit(&mut self, jobs: &[Job], deadline: Instant) -> KafkaResult<()> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        self.producer.begin_transaction()?;
+        let partition = self.next_orders_partition();
+        for job in jobs {
+            self.send(job, partition, deadline)?;
+        }
+        // `commit_transaction` would flush in steps of 100 ms.
+        while self.producer.in_flight_count() > 0 {
+            check(deadline)?;
+            std::thread::sleep(LOOK);
+        }
+        self.commit_until(deadline)
+    }
+
+    /// A transaction costs by the partitions it touches, so all of its orders go to one.
+    fn next_orders_partition(&mut self) -> i32 {
+        let partitions = usize::try_from(self.settings.topics.orders.partitions).unwrap_or(1);
+        self.transactions = self.transactions.wrapping_add(1);
+        i32::try_from(self.transactions % partitions.max(1)).unwrap_or(0)
+    }
+
+    fn send(&self, job: &Job, partition: i32, deadline: Instant) -> KafkaResult<()> {
+        let topics = &self.settings.topics;
+        let publication = &job.publication;
+        if let Some(order) = &publication.order {
+            let (key, payload) = (order.id.to_string(), order.encode());
+            let record = BaseRecord::to(&topics.orders.name)
+                .partition(partition)
+                .key(&key)
+                .payload(&payload)
+                .headers(publication.headers.clone());
+            self.enqueue(record, deadline)?;
+        }
+        let (key, payload) = (publication.delta.product_id.to_string(), publication.delta.encode());
+        let record = BaseRecord::to(&topics.catalog_deltas.name)
+            .key(&key)
+            .payload(&payload)
+            .headers(publication.headers.clone());
+        self.enqueue(record, deadline)
+    }
+
+    /// Waits where the local queue is full; a batch is never cut short.
+    fn enqueue(&self, mut record: BaseRecord<'_, String, Vec<u8>>, deadline: Instant) -> KafkaResult<()> {
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    check(deadline)?;
+                    std::thread::sleep(LOOK);
+                    record = back;
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    /// A commit that timed out is resumed by the same call.
+    fn commit_until(&self, deadline: Instant) -> KafkaResult<()> {
+        loop {
+            match self.producer.commit_transaction(STEP) {
+                Err(KafkaError::Transaction(error)) if error.is_retriable() => check(deadline)?,
+                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => check(deadline)?,
+                result => return result,
+            }
+        }
+    }
+}
+
+fn check(deadline: Instant) -> KafkaResult<()> {
+    if Instant::now() < deadline {
+        return Ok(());
+    }
+    Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut))
+}
+
+/// Whether the coordinator has given our id to another producer.
+pub(super) fn is_fenced(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{Fenced, InvalidProducerEpoch, ProducerFenced};
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Fenced | InvalidProducerEpoch | ProducerFenced)
+    )
+}

@@ -1,0 +1,210 @@
+//! The orders database, which this service only ever reads.
+
+use std::future::Future;
+use std::time::Duration;
+
+use sea_orm::sea_query::{
+    Alias, Condition, Expr, ExprTrait, JoinType, Order as Direction, Query, SelectStatement,
+};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, DeriveIden, FromQueryResult, QueryResult};
+use shared::contract::{Order, OrderId, Status, UserId};
+use shared::http::Dependency;
+
+use crate::known_order::{Decision, KnownOrder};
+use crate::page::{Cursor, Filter};
+
+/// How long a client waits for the database.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an order waits for the look-up that correctness does not need.
+const KEY_PATIENCE: Duration = Duration::from_millis(100);
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error("the orders database cannot be read: {0}")]
+    Database(#[from] DbErr),
+    #[error("the orders database did not answer in time")]
+    TimedOut,
+}
+
+#[derive(Clone)]
+pub(crate) struct ReadModel {
+    database: DatabaseConnection,
+    health: Dependency,
+}
+
+#[derive(DeriveIden)]
+enum Orders {
+    #[sea_orm(iden = "orders")]
+    Table,
+    Id,
+    UserId,
+    ProductId,
+    Qty,
+    UnitPrice,
+    TotalPrice,
+    CreatedAt,
+    IdempotencyKey,
+}
+
+#[derive(DeriveIden)]
+enum OrderOutcomes {
+    #[sea_orm(iden = "order_outcomes")]
+    Table,
+    OrderId,
+    Status,
+    Reason,
+}
+
+/// The two outcomes an order may have, each in its own join.
+const RESERVE: &str = "reserve";
+const RELEASE: &str = "release";
+
+impl ReadModel {
+    pub(crate) fn new(database: DatabaseConnection, health: Dependency) -> Self {
+        Self { database, health }
+    }
+
+    pub(crate) async fn order(&self, id: OrderId) -> Result<Option<KnownOrder>, ReadError> {
+        let query = select_orders().and_where(column(Orders::Id).eq(id.to_string())).take();
+        let mut rows = self.within(PATIENCE, self.fetch(query)).await?;
+        Ok(rows.pop())
+    }
+
+    /// What a user placed with this idempotency key.
+    pub(crate) async fn placed_with(&self, user: UserId, key: &str) -> Result<Vec<KnownOrder>, ReadError> {
+        let query = select_orders()
+            .and_where(column(Orders::UserId).eq(user.0))
+            .and_where(column(Orders::IdempotencyKey).eq(key))
+            .take();
+        self.within(KEY_PATIENCE, self.fetch(query)).await
+    }
+
+    /// Orders newest first, one more than the limit where there is a next page.
+    pub(crate) async fn page(&self, filter: &Filter) -> Result<Vec<KnownOrder>, ReadError> {
+        let mut query = select_orders();
+        if let Some(user) = filter.user_id {
+            query.and_where(column(Orders::UserId).eq(user.0));
+        }
+        if let Some(status) = filter.status {
+            query.cond_where(status_is(status));
+        }
+        if let Some(cursor) = filter.cursor {
+            query.cond_where(self.before(cursor));
+        }
+        query
+            .order_by((Orders::Table, Orders::CreatedAt), Direction::Desc)
+            .order_by((Orders::Table, Orders::Id), Direction::Desc)
+            .limit(filter.limit + 1);
+        self.within(PATIENCE, self.fetch(query)).await
+    }
+
+    /// The first condition bounds the index scan, the second one skips the ties.
+    fn before(&self, cursor: Cursor) -> Condition {
+        let at = cursor.created_at.to_value(self.database.get_database_backend());
+        let ties = column(Orders::CreatedAt)
+            .lt(at.clone())
+            .or(column(Orders::Id).lt(cursor.id.to_string()));
+        Condition::all().add(column(Orders::CreatedAt).lte(at)).add(ties)
+    }
+
+    async fn fetch(&self, query: SelectStatement) -> Result<Vec<KnownOrder>, DbErr> {
+        let rows = self.database.query_all(&query).await?;
+        rows.iter().map(|row| OrderRow::from_query_result(row, "").map(|row| row.0)).collect()
+    }
+
+    async fn within<T>(
+        &self,
+        patience: Duration,
+        query: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, ReadError> {
+        let result = match tokio::time::timeout(patience, query).await {
+            Ok(result) => result.map_err(ReadError::from),
+            Err(_) => Err(ReadError::TimedOut),
+        };
+        match &result {
+            Ok(_) => self.health.up(),
+            Err(error) => self.health.down(error.to_string()),
+        }
+        result
+    }
+
+    /// Keeps the readiness detail true without traffic.
+    pub(crate) async fn probe(&self) {
+        // The result is in the health already.
+        drop(self.within(PATIENCE, self.database.ping()).await);
+    }
+}
+
+fn column(column: Orders) -> Expr {
+    Expr::col((Orders::Table, column))
+}
+
+fn outcome(join: &'static str, column: OrderOutcomes) -> Expr {
+    Expr::col((Alias::new(join), column))
+}
+
+/// Orders with both outcomes an order may have, each at most once.
+fn select_orders() -> SelectStatement {
+    let joined = |join: &'static str| {
+        let is_cancellation = outcome(join, OrderOutcomes::Status).eq(Status::Cancelled.as_str());
+        let wanted = if join == RELEASE { is_cancellation } else { is_cancellation.not() };
+        Condition::all()
+            .add(outcome(join, OrderOutcomes::OrderId).equals((Orders::Table, Orders::Id)))
+            .add(wanted)
+    };
+    let order_columns = [
+        Orders::Id,
+        Orders::UserId,
+        Orders::ProductId,
+        Orders::Qty,
+        Orders::UnitPrice,
+        Orders::TotalPrice,
+        Orders::CreatedAt,
+        Orders::IdempotencyKey,
+    ];
+    let left = |join: &'static str| (OrderOutcomes::Table, Alias::new(join), joined(join));
+    let (reserve, release) = (left(RESERVE), left(RELEASE));
+    Query::select()
+        .columns(order_columns.map(|column| (Orders::Table, column)))
+        .expr_as(outcome(RESERVE, OrderOutcomes::Status), "reserve_status")
+        .expr_as(outcome(RESERVE, OrderOutcomes::Reason), "reserve_reason")
+        .expr_as(outcome(RELEASE, OrderOutcomes::Status), "release_status")
+        .from(Orders::Table)
+        .join_as(JoinType::LeftJoin, reserve.0, reserve.1, reserve.2)
+        .join_as(JoinType::LeftJoin, release.0, release.1, release.2)
+        .take()
+}
+
+/// An order's status is CANCELLED if its release was confirmed, else its reservation's.
+fn status_is(status: Status) -> Condition {
+    let cancelled = outcome(RELEASE, OrderOutcomes::Status);
+    let reserve = outcome(RESERVE, OrderOutcomes::Status);
+    match status {
+        Status::Cancelled => Condition::all().add(cancelled.is_not_null()),
+        Status::Pending => Condition::all().add(cancelled.is_null()).add(reserve.is_null()),
+        _ => Condition::all().add(cancelled.is_null()).add(reserve.eq(status.as_str())),
+    }
+}
+
+struct OrderRow(KnownOrder);
+
+impl FromQueryResult for OrderRow {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        let order = Order {
+            id: row.try_get(prefix, "id")?,
+            user_id: row.try_get(prefix, "user_id")?,
+            product_id: row.try_get(prefix, "product_id")?,
+            qty: row.try_get(prefix, "qty")?,
+            unit_price: row.try_get(prefix, "unit_price")?,
+            total_price: row.try_get(prefix, "total_price")?,
+            created_at: row.try_get(prefix, "created_at")?,
+            idempotency_key: row.try_get(prefix, "idempotency_key")?,
+        };
+        let status: Option<String> = row.try_get(prefix, "reserve_status")?;
+        let reason: Option<String> = row.try_get(prefix, "reserve_reason")?;
+        let cancelled: Option<String> = row.try_get(prefix, "release_status")?;
+        let reserve = status.map(|status| Decision::from_columns(&status, reason.as_deref())).transpose();
+        let reserve = reserve.map_err(|error| DbErr::Type(error.to_string()))?;
+        Ok(Self(KnownOrder { order, reserve, cancelled: cancelled.is_some() }))
+    }
+}

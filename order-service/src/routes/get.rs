@@ -1,0 +1,53 @@
+use actix_web::HttpRequest;
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path};
+use shared::contract::OrderId;
+use shared::http::{Problem, ProblemDocument, prefer_wait};
+
+use crate::app::App;
+use crate::known_order::{KnownOrder, OrderBody};
+use crate::tail::Awaited;
+
+/// Read an order
+///
+/// An order is there as soon as it is committed, on every instance.
+#[utoipa::path(
+    get,
+    path = "/orders/{id}",
+    tag = "orders",
+    params(
+        ("id" = String, Path, format = Uuid, description = "The order's id"),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: wait up to N seconds for order and outcome", example = "wait=5"),
+    ),
+    responses(
+        (status = 200, description = "The order as it stands", body = OrderBody),
+        (status = 400, description = "Not an order's id", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "No such order", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away and the order is not recent", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get(app: Data<App>, request: HttpRequest, id: Path<OrderId>) -> Result<HttpResponse, Problem> {
+    let id = id.into_inner();
+    let known = match prefer_wait(request.headers())? {
+        None => app.find_own_write(id).await?,
+        Some(wait) => {
+            let outcome = app.tail.waiter(id, Awaited::Outcome);
+            match app.find(id).await {
+                Ok(Some(known)) if !known.is_pending() => Some(known),
+                _ => {
+                    app.wait(outcome, wait).await;
+                    app.find(id).await?
+                }
+            }
+        }
+    };
+    known.as_ref().map(found).ok_or_else(|| not_found(id))
+}
+
+fn found(known: &KnownOrder) -> HttpResponse {
+    HttpResponse::Ok().json(OrderBody::from(known))
+}
+
+pub(super) fn not_found(id: OrderId) -> Problem {
+    Problem::not_found(format!("there is no order {id}"))
+}

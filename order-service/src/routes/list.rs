@@ -1,0 +1,26 @@
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Query};
+use shared::http::{Problem, ProblemDocument};
+
+use crate::app::App;
+use crate::page::{Filter, ListOrders, OrderPage};
+
+/// List orders
+///
+/// Newest first, as far as the sink has written them.
+#[utoipa::path(
+    get,
+    path = "/orders",
+    tag = "orders",
+    params(ListOrders),
+    responses(
+        (status = 200, description = "A page of orders", body = OrderPage),
+        (status = 400, description = "A bad filter, limit or cursor", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The database is away", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list(app: Data<App>, query: Query<ListOrders>) -> Result<HttpResponse, Problem> {
+    let filter = Filter::try_from(query.into_inner())?;
+    let found = app.read_model.page(&filter).await?;
+    Ok(HttpResponse::Ok().json(OrderPage::new(found, filter.limit)))
+}

@@ -1,0 +1,197 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use anyhow::Context;
+use migrations::{Database, MigrationError};
+use prometheus_client::registry::Registry;
+use sea_orm::DatabaseConnection;
+use shared::backoff::retry;
+use shared::http::{Common, Health, HttpServer, serve};
+use shared::kafka::{TopicError, ensure_topics, watch_broker};
+use shared::service::{Service, Tasks};
+use shared::{database, settings};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::metrics::PublishMetrics;
+use crate::publisher::{self, SessionSettings, Worker};
+use crate::read_model::ReadModel;
+use crate::registrar::{Connector, Registrar};
+use crate::routes;
+use crate::settings::Settings;
+use crate::tail::{Follower, Tail};
+
+/// How often the database is looked at when nobody reads.
+const DATABASE_PROBE: Duration = Duration::from_secs(5);
+
+/// Binds the port and starts answering; broker and database may come later. Fails on a
+/// taken port and on settings that cannot work.
+pub async fn start(settings: Settings) -> anyhow::Result<Service> {
+    settings.kafka.validate()?;
+    let database = database::connect(&settings.database).await.context("setting `database.url`")?;
+    let health = Health::default();
+    let registrar = registrar(&settings, &health)?;
+    let mut registry = Registry::with_prefix("order_service");
+    let metrics = Arc::new(PublishMetrics::register(&mut registry));
+    let patience = Duration::from_millis(settings.publisher.deadline_ms);
+    let (publisher, jobs) =
+        publisher::channel(settings.publisher.queue, patience, Arc::clone(&metrics));
+    let mut tasks = Tasks::default();
+    let app = Data::new(App {
+        publisher,
+        tail: Tail::new(&settings.tail),
+        read_model: ReadModel::new(database.clone(), health.degrading("database")),
+        drain: tasks.drain_signal(),
+    });
+    let http = bind(&settings, &health, registry, &app)?;
+    let worker = Worker {
+        jobs,
+        settings: session(&settings, http.address.port())?,
+        health: health.critical("publisher"),
+        metrics,
+        stop: tasks.stop_signal(),
+    };
+    let duties = Duties {
+        settings,
+        database,
+        health,
+        app,
+        topics_ready: CancellationToken::new(),
+        tables_ready: CancellationToken::new(),
+        stop: tasks.stop_signal(),
+    };
+    duties.spawn(&mut tasks, worker, registrar);
+    Ok(Service::new(http, tasks))
+}
+
+fn registrar(settings: &Settings, health: &Health) -> anyhow::Result<Option<Registrar>> {
+    let connect = &settings.connect;
+    if connect.url.is_empty() {
+        return Ok(None);
+    }
+    let connector = Connector::load(connect.connector.as_deref())?;
+    Ok(Some(Registrar::new(connect, connector, health.degrading("sink"))?))
+}
+
+fn bind(settings: &Settings, health: &Health, metrics: Registry, app: &Data<App>) -> anyhow::Result<HttpServer> {
+    let common = Common { health: health.clone(), metrics, openapi: routes::openapi() };
+    let app = app.clone();
+    Ok(serve(&settings.http, common, move |config| routes::configure(config, app.clone()))?)
+}
+
+fn session(settings: &Settings, port: u16) -> anyhow::Result<SessionSettings> {
+    let instance = match settings.instance_id.as_str() {
+        "" => settings::default_instance_id(port),
+        id => id.to_owned(),
+    };
+    let session = SessionSettings {
+        client: settings.kafka.client(&instance),
+        transactional_id: format!("order-service-{instance}"),
+        publisher: settings.publisher.clone(),
+        topics: settings.topics.clone(),
+    };
+    session.validate().context(
+        "settings `kafka.properties` and `publisher.transaction_timeout_ms` (message.timeout.ms \
+         and socket.timeout.ms must not exceed the transaction's timeout)",
+    )?;
+    Ok(session)
+}
+
+/// What runs beside the HTTP server.
+struct Duties {
+    settings: Settings,
+    database: DatabaseConnection,
+    health: Health,
+    app: Data<App>,
+    topics_ready: CancellationToken,
+    tables_ready: CancellationToken,
+    stop: CancellationToken,
+}
+
+impl Duties {
+    /// What needs the topics waits for them; the connector waits for the tables too.
+    fn spawn(self, tasks: &mut Tasks, worker: Worker, registrar: Option<Registrar>) {
+        let duties = Arc::new(self);
+        let kafka = duties.settings.kafka.clone();
+        let broker = duties.health.critical("broker");
+        tasks.spawn("broker", watch_broker(kafka, broker, duties.stop.clone()));
+        tasks.spawn("topics", Arc::clone(&duties).topics());
+        tasks.spawn("database", Arc::clone(&duties).tables());
+        let runtime = Handle::current();
+        tasks.spawn("publisher", Arc::clone(&duties).after_topics(move || worker.run(&runtime)));
+        let follower = duties.follower();
+        tasks.spawn("tail", Arc::clone(&duties).after_topics(move || follower.run()));
+        if let Some(registrar) = registrar {
+            tasks.spawn("registrar", Arc::clone(&duties).registration(registrar));
+        }
+    }
+
+    async fn topics(self: Arc<Self>) -> Result<(), TopicError> {
+        let topics = self.settings.topics.all();
+        let ensure = || ensure_topics(&self.settings.kafka, &topics);
+        if retry("topics", &self.stop, TopicError::is_transient, ensure).await?.is_some() {
+            self.topics_ready.cancel();
+        }
+        Ok(())
+    }
+
+    /// Applies the migrations, then keeps an eye on the database.
+    async fn tables(self: Arc<Self>) -> Result<(), MigrationError> {
+        if self.settings.database.migrate {
+            let migrate = || migrations::up(&self.database, Database::Orders);
+            if retry("migrations", &self.stop, |_| true, migrate).await?.is_none() {
+                return Ok(());
+            }
+        }
+        self.tables_ready.cancel();
+        loop {
+            self.app.read_model.probe().await;
+            tokio::select! {
+                () = tokio::time::sleep(DATABASE_PROBE) => {}
+                () = self.stop.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// Runs blocking work once the topics are there.
+    async fn after_topics<E: Send + 'static>(
+        self: Arc<Self>,
+        work: impl FnOnce() -> Result<(), E> + Send + 'static,
+    ) -> Result<(), E> {
+        tokio::select! {
+            () = self.topics_ready.cancelled() => {}
+            () = self.stop.cancelled() => return Ok(()),
+        }
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    fn follower(&self) -> Follower {
+        Follower {
+            kafka: self.settings.kafka.clone(),
+            orders: self.settings.topics.orders.name.clone(),
+            outcomes: self.settings.topics.order_outcomes.name.clone(),
+            window: Duration::from_secs(self.settings.tail.window_s),
+            tail: self.app.tail.clone(),
+            health: self.health.degrading("tail"),
+            stop: self.stop.clone(),
+        }
+    }
+
+    async fn registration(self: Arc<Self>, registrar: Registrar) -> Result<(), Infallible> {
+        tokio::select! {
+            () = self.topics_ready.cancelled() => {}
+            () = self.stop.cancelled() => return Ok(()),
+        }
+        tokio::select! {
+            () = self.tables_ready.cancelled() => registrar.run(self.stop.clone()).await,
+            () = self.stop.cancelled() => {}
+        }
+        Ok(())
+    }
+}

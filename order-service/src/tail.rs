@@ -1,0 +1,195 @@
+//! What was committed in the last seconds, on any instance: this instance's own view of
+//! both topics, ahead of the sink.
+//!
+//! It wakes whoever waits for an outcome, answers for an order that the database does
+//! not have yet, and feeds the event stream.
+
+mod follower;
+mod ring;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use shared::contract::{Order, OrderId, Outcome, UserId};
+use tokio::sync::{broadcast, oneshot};
+use tokio::time::Instant;
+
+use crate::settings::TailSettings;
+pub(crate) use follower::Follower;
+use ring::Ring;
+
+/// Events a slow reader of the stream may lag behind before it misses some.
+const STREAM_BUFFER: usize = 1_024;
+
+/// Something that was committed.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    Order(Order),
+    Outcome(Outcome),
+}
+
+/// What a request may wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    Order,
+    Outcome,
+}
+
+/// What the tail knows of one order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Recent {
+    pub(crate) order: Option<Order>,
+    pub(crate) reserve: Option<Outcome>,
+    pub(crate) release: Option<Outcome>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Tail {
+    inner: Arc<Mutex<Inner>>,
+    events: broadcast::Sender<Event>,
+}
+
+struct Inner {
+    ring: Ring,
+    waiting: HashMap<OrderId, Vec<(Awaited, oneshot::Sender<()>)>>,
+}
+
+impl Tail {
+    pub(crate) fn new(settings: &TailSettings) -> Self {
+        let inner = Inner { ring: Ring::new(settings), waiting: HashMap::new() };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+            events: broadcast::channel(STREAM_BUFFER).0,
+        }
+    }
+
+    pub(crate) fn recent(&self, id: OrderId) -> Recent {
+        self.inner.lock().ring.recent(id)
+    }
+
+    /// The order that a user placed with this idempotency key, if it is recent.
+    pub(crate) fn placed_with(&self, user: UserId, key: &str) -> Option<OrderId> {
+        self.inner.lock().ring.placed_with(user, key)
+    }
+
+    /// Registers a wait. What arrives from now on wakes it, so register before sending.
+    pub(crate) fn waiter(&self, id: OrderId, awaited: Awaited) -> Waiter {
+        let (wake, woken) = oneshot::channel();
+        self.inner.lock().waiting.entry(id).or_default().push((awaited, wake));
+        Waiter { tail: self.clone(), id, woken }
+    }
+
+    pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    fn on_order(&self, id: OrderId, record: &[u8]) {
+        let mut inner = self.inner.lock();
+        if let Err(error) = inner.ring.add_order(Instant::now(), id, record) {
+            tracing::warn!(%id, %error, "a record on the orders topic is not an order");
+            return;
+        }
+        inner.wake(id, |awaited| awaited == Awaited::Order);
+        if self.events.receiver_count() > 0
+            && let Some(order) = inner.ring.recent(id).order
+        {
+            self.send(Event::Order(order));
+        }
+    }
+
+    fn on_outcome(&self, outcome: Outcome) {
+        let mut inner = self.inner.lock();
+        inner.ring.add_outcome(Instant::now(), outcome);
+        inner.wake(outcome.order_id, |_| true);
+        self.send(Event::Outcome(outcome));
+    }
+
+    fn send(&self, event: Event) {
+        // No reader, no event.
+        self.events.send(event).ok();
+    }
+}
+
+impl Inner {
+    fn wake(&mut self, id: OrderId, arrived: impl Fn(Awaited) -> bool) {
+        let Some(waiters) = self.waiting.remove(&id) else { return };
+        let (woken, rest): (Vec<_>, Vec<_>) =
+            waiters.into_iter().partition(|(awaited, _)| arrived(*awaited));
+        if !rest.is_empty() {
+            self.waiting.insert(id, rest);
+        }
+        for (_, wake) in woken {
+            wake.send(()).ok();
+        }
+    }
+}
+
+/// A registered wait for one order; forgotten when dropped.
+pub(crate) struct Waiter {
+    tail: Tail,
+    id: OrderId,
+    woken: oneshot::Receiver<()>,
+}
+
+impl Waiter {
+    /// Returns when it arrived, or at the deadline.
+    pub(crate) async fn wait_until(mut self, deadline: Instant) {
+        // Either way the caller looks at what is known now.
+        drop(tokio::time::timeout_at(deadline, &mut self.woken).await);
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.woken.close();
+        let mut inner = self.tail.inner.lock();
+        if let Some(waiters) = inner.waiting.get_mut(&self.id) {
+            waiters.retain(|(_, wake)| !wake.is_closed());
+            if waiters.is_empty() {
+                inner.waiting.remove(&self.id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use shared::contract::{DeltaKind, Status, Timestamp};
+
+    use super::*;
+
+    fn outcome(id: OrderId) -> Outcome {
+        Outcome {
+            order_id: id,
+            kind: DeltaKind::Reserve,
+            status: Status::Confirmed,
+            reason: None,
+            decided_at: Timestamp::now(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outcome_wakes_who_waits_for_it() {
+        let tail = Tail::new(&TailSettings::default());
+        let id = OrderId::random();
+        let begun = Instant::now();
+        let waiter = tail.waiter(id, Awaited::Outcome);
+        let other = tail.waiter(OrderId::random(), Awaited::Outcome);
+        tail.on_outcome(outcome(id));
+        waiter.wait_until(begun + Duration::from_secs(60)).await;
+        assert_eq!(Instant::now(), begun);
+        other.wait_until(begun + Duration::from_secs(60)).await;
+        assert_eq!(Instant::now(), begun + Duration::from_secs(60));
+        assert!(tail.inner.lock().waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_is_forgotten() {
+        let tail = Tail::new(&TailSettings::default());
+        drop(tail.waiter(OrderId::random(), Awaited::Order));
+        assert!(tail.inner.lock().waiting.is_empty());
+    }
+}

@@ -1,0 +1,115 @@
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use shared::backoff::Backoff;
+use shared::contract::{OrderId, Outcome, Timestamp};
+use shared::http::Dependency;
+use shared::kafka::KafkaSettings;
+use tokio_util::sync::CancellationToken;
+
+use super::Tail;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// How soon a stop is noticed.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Follows both topics without a group, on a thread of its own.
+pub(crate) struct Follower {
+    pub(crate) kafka: KafkaSettings,
+    pub(crate) orders: String,
+    pub(crate) outcomes: String,
+    pub(crate) window: Duration,
+    pub(crate) tail: Tail,
+    pub(crate) health: Dependency,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Follower {
+    /// Follows until told to stop, starting over after an error.
+    pub(crate) fn run(self) -> KafkaResult<()> {
+        let mut backoff = Backoff::default();
+        while !self.stop.is_cancelled() {
+            if let Err(error) = self.follow() {
+                self.health.down(error.to_string());
+                std::thread::sleep(backoff.next_delay());
+            }
+        }
+        Ok(())
+    }
+
+    fn follow(&self) -> KafkaResult<()> {
+        let consumer: BaseConsumer = self.client().create()?;
+        consumer.assign(&self.start(&consumer)?)?;
+        self.health.up();
+        while !self.stop.is_cancelled() {
+            match consumer.poll(POLL) {
+                Some(Ok(message)) => self.on_record(&message),
+                // librdkafka reconnects by itself; readiness is the broker's to tell.
+                Some(Err(error)) => tracing::debug!(%error, "tail"),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = self.kafka.consumer("tail");
+        config
+            .set("group.id", "unused")
+            // A backlog is read piece by piece; the ring would not keep it anyway.
+            .set("queued.max.messages.kbytes", "2048")
+            .set("fetch.message.max.bytes", "262144");
+        config
+    }
+
+    /// Each partition from the window's beginning. Where nothing is that young, from
+    /// the end as it was before we asked, so that nothing slips in between.
+    fn start(&self, consumer: &BaseConsumer) -> KafkaResult<TopicPartitionList> {
+        let ends = self.ends(consumer)?;
+        let mut times = TopicPartitionList::new();
+        let window = i64::try_from(self.window.as_millis()).unwrap_or(0);
+        let since = Offset::Offset(Timestamp::now().millis() - window);
+        for end in ends.elements() {
+            times.add_partition_offset(end.topic(), end.partition(), since)?;
+        }
+        let mut start = ends.clone();
+        for found in consumer.offsets_for_times(times, TIMEOUT)?.elements() {
+            if let Offset::Offset(offset) = found.offset() {
+                start.set_partition_offset(found.topic(), found.partition(), Offset::Offset(offset))?;
+            }
+        }
+        Ok(start)
+    }
+
+    fn ends(&self, consumer: &BaseConsumer) -> KafkaResult<TopicPartitionList> {
+        let mut ends = TopicPartitionList::new();
+        for topic in [&self.orders, &self.outcomes] {
+            let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
+            for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+                let (_, end) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
+                ends.add_partition_offset(topic, partition.id(), Offset::Offset(end))?;
+            }
+        }
+        Ok(ends)
+    }
+
+    fn on_record(&self, message: &BorrowedMessage<'_>) {
+        let payload = message.payload().unwrap_or_default();
+        if message.topic() == self.orders {
+            let key = message.key().and_then(|key| std::str::from_utf8(key).ok());
+            match key.unwrap_or_default().parse::<OrderId>() {
+                Ok(id) => self.tail.on_order(id, payload),
+                Err(error) => tracing::warn!(offset = message.offset(), %error, "an order's key is not an id"),
+            }
+        } else {
+            match Outcome::decode(payload) {
+                Ok(outcome) => self.tail.on_outcome(outcome),
+                Err(error) => tracing::warn!(offset = message.offset(), %error, "not an outcome"),
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Binary fields: base64, and the unscaled integer of a Decimal.
+
+/// Standard alphabet, padding required, white space skipped, as Jackson reads it.
+pub(super) fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let symbols: Vec<u8> = text.bytes().filter(|byte| *byte > b' ').collect();
+    if !symbols.len().is_multiple_of(4) {
+        return None;
+    }
+    let padding = symbols
+        .iter()
+        .rev()
+        .take_while(|symbol| **symbol == b'=')
+        .count();
+    if padding > 2 {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(symbols.len() / 4 * 3);
+    for group in symbols[..symbols.len() - padding].chunks(4) {
+        let mut bits = 0_u32;
+        for symbol in group {
+            bits = bits << 6 | u32::from(sextet(*symbol)?);
+        }
+        // A short last group carries group.len() - 1 bytes in its high bits.
+        let [_, high, middle, low] = (bits << (6 * (4 - group.len()))).to_be_bytes();
+        bytes.extend_from_slice(&[high, middle, low][..group.len() - 1]);
+    }
+    Some(bytes)
+}
+
+fn sextet(symbol: u8) -> Option<u8> {
+    match symbol {
+        b'A'..=b'Z' => Some(symbol - b'A'),
+        b'a'..=b'z' => Some(symbol - b'a' + 26),
+        b'0'..=b'9' => Some(symbol - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    }
+}
+
+/// The decimal text of a big-endian two's complement integer times 10^-scale.
+pub(super) fn decimal_text(unscaled: &[u8], scale: i32) -> Option<String> {
+    let negative = *unscaled.first()? & 0x80 != 0;
+    let mut digits = decimal_digits(&magnitude(unscaled, negative));
+    let places = usize::try_from(scale.unsigned_abs()).ok()?;
+    if scale < 0 {
+        digits.push_str(&"0".repeat(places));
+    } else if places > 0 {
+        let missing = (places + 1).saturating_sub(digits.len());
+        digits.insert_str(0, &"0".repeat(missing));
+        digits.insert(digits.len() - places, '.');
+    }
+    if negative {
+        digits.insert(0, '-');
+    }
+    Some(digits)
+}
+
+fn magnitude(unscaled: &[u8], negative: bool) -> Vec<u8> {
+    let mut bytes = unscaled.to_vec();
+    if negative {
+        let mut carry = true;
+        for byte in bytes.iter_mut().rev() {
+            let (negated, overflow) = (!*byte).overflowing_add(u8::from(carry));
+            *byte = negated;
+            carry = overflow;
+        }
+    }
+    bytes
+}
+
+/// Long division by ten, a digit at a time: decimals are short.
+fn decimal_digits(magnitude: &[u8]) -> String {
+    let mut number = magnitude.to_vec();
+    let mut digits = Vec::new();
+    while number.iter().any(|byte| *byte != 0) {
+        let mut remainder = 0_u16;
+        for byte in &mut number {
+            let dividend = remainder << 8 | u16::from(*byte);
+            *byte = u8::try_from(dividend / 10).unwrap_or(u8::MAX);
+            remainder = dividend % 10;
+        }
+        digits.push(char::from_digit(remainder.into(), 10).unwrap_or('0'));
+    }
+    if digits.is_empty() {
+        digits.push('0');
+    }
+    digits.into_iter().rev().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_read_with_every_length_of_the_last_group() {
+        assert_eq!(from_base64("").unwrap(), b"");
+        assert_eq!(from_base64("AA==").unwrap(), [0]);
+        assert_eq!(from_base64("AJw=").unwrap(), [0, 0x9c]);
+        assert_eq!(from_base64("Zm9v\nYmFy").unwrap(), b"foobar");
+        for bad in ["A", "AA", "AA=", "A===", "AA*=", "=AAA", "1.56"] {
+            assert_eq!(from_base64(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_unscaled_integer_becomes_plain_decimal_text() {
+        for (bytes, scale, text) in [
+            (&[0x00, 0x9c][..], 2, "1.56"),
+            (&[0x9c], 2, "-1.00"),
+            (&[0xff], 2, "-0.01"),
+            (&[0x00], 0, "0"),
+            (&[0x05], 3, "0.005"),
+            (&[0x05], -3, "5000"),
+            (&[0x80, 0, 0, 0, 0, 0, 0, 0], 0, "-9223372036854775808"),
+            (&[0x01, 0, 0, 0, 0, 0, 0, 0, 0], 0, "18446744073709551616"),
+        ] {
+            assert_eq!(decimal_text(bytes, scale).as_deref(), Some(text));
+        }
+        assert_eq!(decimal_text(&[], 2), None);
+    }
+}

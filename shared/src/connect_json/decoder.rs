@@ -1,0 +1,113 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::payload::{self, Rules};
+use super::{ConvertError, Schema, Value};
+
+/// As JsonConverter's `schemas.cache.size`.
+const CACHED_SCHEMAS: usize = 1_000;
+
+/// A converted record. Its value is [`Value::Null`] only under an optional schema.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// `None` where the envelope says `"schema":null`, or where there is no envelope.
+    pub schema: Option<Arc<Schema>>,
+    pub value: Value,
+}
+
+/// Reads records. A topic repeats its schema in every record, so a schema is parsed once
+/// and recognised by its bytes from then on.
+#[derive(Debug)]
+pub struct Decoder {
+    rules: Rules,
+    enveloped: bool,
+    schemas: HashMap<Box<str>, Arc<Schema>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    schema: &'a RawValue,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+impl Decoder {
+    /// For `schemas.enable=true`.
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            enveloped: true,
+            schemas: HashMap::new(),
+        }
+    }
+
+    /// For `schemas.enable=false`: plain JSON, whose values have no schema.
+    pub fn schemaless(rules: Rules) -> Self {
+        Self {
+            enveloped: false,
+            ..Self::new(rules)
+        }
+    }
+
+    /// `None` for a tombstone: no bytes, or an envelope of two nulls.
+    pub fn decode(&mut self, bytes: Option<&[u8]>) -> Result<Option<Record>, ConvertError> {
+        let Some(bytes) = bytes else { return Ok(None) };
+        if !self.enveloped {
+            let json: &RawValue = first_value(bytes)?;
+            return schemaless_record(json.get());
+        }
+        let envelope = envelope(bytes)?;
+        if envelope.schema.get() == "null" {
+            return schemaless_record(envelope.payload.get());
+        }
+        let schema = self.schema(envelope.schema.get())?;
+        let value = payload::convert(&schema, envelope.payload.get(), self.rules)?;
+        Ok(Some(Record {
+            schema: Some(schema),
+            value,
+        }))
+    }
+
+    fn schema(&mut self, json: &str) -> Result<Arc<Schema>, ConvertError> {
+        if let Some(schema) = self.schemas.get(json) {
+            return Ok(Arc::clone(schema));
+        }
+        let schema = Arc::new(Schema::parse(json, self.rules)?);
+        if self.schemas.len() >= CACHED_SCHEMAS {
+            // A producer that writes a new schema into every record gains nothing by a
+            // better eviction.
+            self.schemas.clear();
+        }
+        self.schemas.insert(json.into(), Arc::clone(&schema));
+        Ok(schema)
+    }
+}
+
+fn schemaless_record(json: &str) -> Result<Option<Record>, ConvertError> {
+    let value = payload::schemaless(&serde_json::from_str(json)?);
+    Ok((!value.is_null()).then_some(Record {
+        schema: None,
+        value,
+    }))
+}
+
+fn envelope(bytes: &[u8]) -> Result<Envelope<'_>, ConvertError> {
+    first_value(bytes).or_else(|_| {
+        if bytes.trim_ascii().is_empty() {
+            return Err(ConvertError::NotAnEnvelope);
+        }
+        // Either not JSON at all, or JSON of another shape.
+        first_value::<&RawValue>(bytes)?;
+        Err(ConvertError::NotAnEnvelope)
+    })
+}
+
+/// Ignores what follows the first JSON value, as Jackson's `readTree` does.
+fn first_value<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, serde_json::Error> {
+    T::deserialize(&mut serde_json::Deserializer::from_slice(bytes))
+}

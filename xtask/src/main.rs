@@ -1,0 +1,65 @@
+//! `cargo xtask`: the real stack without Docker, the whole test run, the benchmark.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its user"
+)]
+
+mod bench;
+mod stack;
+mod test;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::stack::Stack;
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "The chores of this workspace")]
+enum Task {
+    /// Kafka, Kafka Connect, MariaDB and PostgreSQL as local processes under target/stack
+    #[command(subcommand)]
+    Stack(StackTask),
+    /// Run everything, from cheap to dear; the last line counts the tests
+    Test(test::Options),
+    /// Start the stack if it is down, then run the release build of e2e's `bench`
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Passed on to `bench` (`--help` too)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+#[derive(Subcommand)]
+enum StackTask {
+    /// Start what is not running and wait until all of it answers; keeps the data of a crashed stack
+    Up,
+    /// Show what runs; exits with 1 unless all of it answers
+    Status,
+    /// Stop all of it and delete its data (logs and jars stay)
+    Down,
+}
+
+fn main() -> ExitCode {
+    run(Task::parse()).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(task: Task) -> anyhow::Result<ExitCode> {
+    let workspace = Workspace::locate()?;
+    let stack = Stack::new(&workspace.stack());
+    match task {
+        Task::Stack(StackTask::Up) => stack.up().map(|()| ExitCode::SUCCESS),
+        Task::Stack(StackTask::Status) => Ok(stack.status()),
+        Task::Stack(StackTask::Down) => stack.down().map(|()| ExitCode::SUCCESS),
+        Task::Test(options) => test::run(&workspace, &stack, &options),
+        Task::Bench { args } => bench::run(&workspace, &stack, &args),
+    }
+}

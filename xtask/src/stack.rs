@@ -1,0 +1,194 @@
+//! The real stack as local processes. Data lives from `up` to `down`; logs and jars outlive it.
+
+mod connect;
+mod java;
+mod kafka;
+mod mariadb;
+mod postgres;
+mod prerequisites;
+mod process;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Instant;
+
+use anyhow::{Context, anyhow};
+
+use self::connect::Connect;
+use self::java::Jars;
+use self::kafka::Kafka;
+use self::mariadb::MariaDb;
+use self::postgres::Postgres;
+use self::process::Component;
+
+/// What tests and benchmarks find the stack by.
+pub(crate) fn environment() -> [(&'static str, String); 4] {
+    [
+        ("STACK_KAFKA", kafka::bootstrap()),
+        ("STACK_CONNECT", connect::url()),
+        ("STACK_MARIADB", mariadb::url()),
+        ("STACK_POSTGRES", postgres::url()),
+    ]
+}
+
+pub(crate) struct Stack {
+    home: PathBuf,
+    jars: Jars,
+    components: [Box<dyn Component>; 4],
+}
+
+impl Stack {
+    pub(crate) fn new(home: &Path) -> Self {
+        let jars = Jars::new(home.join("jars"));
+        Self {
+            components: [
+                Box::new(Kafka::new(home, jars.clone())),
+                Box::new(Connect::new(home, jars.clone())),
+                Box::new(MariaDb::new(home)),
+                Box::new(Postgres::new(home)),
+            ],
+            jars,
+            home: home.to_owned(),
+        }
+    }
+
+    pub(crate) fn up(&self) -> anyhow::Result<()> {
+        let _lock = self.lock()?;
+        let began = Instant::now();
+        if self.components().all(|component| component.answers()) && self.all_running() {
+            println!("the stack is up already");
+        } else {
+            for component in self.components() {
+                process::check_ports(component)?;
+            }
+            prerequisites::ensure(self.jars.are_there(), &self.home.join("apt.log"))?;
+            self.start()
+                .context("the stack is not up (`cargo xtask stack down` stops what is)")?;
+        }
+        self.print_endpoints();
+        println!("ready in {:.1} s", began.elapsed().as_secs_f32());
+        Ok(())
+    }
+
+    pub(crate) fn status(&self) -> ExitCode {
+        let mut all_answer = true;
+        for component in self.components() {
+            let state = match process::running(component) {
+                Some(pid) if component.answers() => format!("up, pid {pid}"),
+                Some(pid) => format!("does not answer, pid {pid}"),
+                None => "down".to_owned(),
+            };
+            all_answer &= state.starts_with("up");
+            println!(
+                "{:<9} {state:<27} {}",
+                component.name(),
+                component.log().display()
+            );
+        }
+        if all_answer {
+            self.print_endpoints();
+        }
+        ExitCode::from(u8::from(!all_answer))
+    }
+
+    pub(crate) fn down(&self) -> anyhow::Result<()> {
+        let _lock = self.lock()?;
+        let stopped = thread::scope(|scope| {
+            let stopping: Vec<_> = self
+                .components()
+                .map(|component| scope.spawn(move || process::stop(component)))
+                .collect();
+            join(stopping)
+        })?;
+        for component in self.components() {
+            process::wipe(component)?;
+        }
+        if stopped.contains(&true) {
+            println!("the stack is down, its data deleted");
+        } else {
+            println!("the stack was down");
+        }
+        Ok(())
+    }
+
+    fn components(&self) -> impl Iterator<Item = &dyn Component> {
+        self.components.iter().map(AsRef::as_ref)
+    }
+
+    fn all_running(&self) -> bool {
+        self.components()
+            .all(|component| process::running(component).is_some())
+    }
+
+    /// The databases start while Maven fetches the jars; Connect waits for the broker by itself.
+    fn start(&self) -> anyhow::Result<()> {
+        let abandoned = AtomicBool::new(false);
+        let start = |component| {
+            process::start(component, &abandoned)
+                .inspect_err(|_| abandoned.store(true, Ordering::Relaxed))
+        };
+        thread::scope(|scope| {
+            let (java, native): (Vec<_>, Vec<_>) = self
+                .components()
+                .partition(|component| component.needs_jars());
+            let mut starting: Vec<_> = native
+                .into_iter()
+                .map(|component| scope.spawn(move || start(component)))
+                .collect();
+            let fetched = self.jars.fetch();
+            if fetched.is_ok() {
+                starting.extend(
+                    java.into_iter()
+                        .map(|component| scope.spawn(move || start(component))),
+                );
+            }
+            join(starting).and(fetched)
+        })
+    }
+
+    fn print_endpoints(&self) {
+        println!();
+        for component in self.components() {
+            let mut name = component.name();
+            for endpoint in component.endpoints() {
+                println!("{name:<9} {endpoint}");
+                name = "";
+            }
+            println!("{:<9} log {}", "", component.log().display());
+        }
+        println!();
+    }
+
+    /// Two `up`s at once would start everything twice.
+    fn lock(&self) -> anyhow::Result<File> {
+        fs::create_dir_all(&self.home)
+            .with_context(|| format!("cannot create {}", self.home.display()))?;
+        let path = self.home.join("lock");
+        let file =
+            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        if file.try_lock().is_err() {
+            println!(
+                "waiting for another `cargo xtask` that holds {}",
+                path.display()
+            );
+            file.lock()?;
+        }
+        Ok(file)
+    }
+}
+
+/// All results, or the first error once every thread has ended.
+fn join<T>(threads: Vec<ScopedJoinHandle<'_, anyhow::Result<T>>>) -> anyhow::Result<Vec<T>> {
+    let results: Vec<_> = threads
+        .into_iter()
+        .map(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(anyhow!("a thread of xtask panicked")))
+        })
+        .collect();
+    results.into_iter().collect()
+}

@@ -1,0 +1,268 @@
+//! Everything, from cheap to dear, stopping at the first step that fails.
+
+mod tally;
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use self::tally::Tally;
+use crate::stack::{self, Stack};
+use crate::workspace::Workspace;
+
+/// Packages with test targets that need the stack (`required-features = ["stack"]`).
+const STACK_PACKAGES: [&str; 5] = [
+    "migrations",
+    "catalog-service",
+    "connect-worker",
+    "shared",
+    "order-service",
+];
+
+/// Sink and database behind the same end-to-end tests.
+const STACK_WORLDS: [&str; 3] = ["connect-mariadb", "worker-mariadb", "worker-postgres"];
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Run only this step (repeatable); the order stays
+    #[arg(long, value_name = "STEP")]
+    only: Vec<String>,
+    /// Leave the stack running
+    #[arg(long)]
+    keep: bool,
+    /// Show the steps
+    #[arg(long)]
+    list: bool,
+}
+
+pub(crate) fn run(
+    workspace: &Workspace,
+    stack: &Stack,
+    options: &Options,
+) -> anyhow::Result<ExitCode> {
+    let steps = select(steps(), &options.only)?;
+    if options.list {
+        for step in steps {
+            let stack = if step.needs_stack {
+                "  (needs the stack)"
+            } else {
+                ""
+            };
+            println!("{:<16} {step}{stack}", step.name);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut report = Report::default();
+    let (with_stack, without): (Vec<_>, Vec<_>) =
+        steps.into_iter().partition(|step| step.needs_stack);
+    report.run_all(workspace, &without);
+    if !report.failed() && !with_stack.is_empty() {
+        report.time("stack up", |_| stack.up());
+        report.run_all(workspace, &with_stack);
+        if !options.keep {
+            report.time("stack down", |_| stack.down());
+        }
+    }
+    Ok(report.finish())
+}
+
+struct Step {
+    name: &'static str,
+    cargo: String,
+    environment: Option<(&'static str, &'static str)>,
+    needs_stack: bool,
+}
+
+impl Step {
+    fn new(name: &'static str, cargo: &str) -> Self {
+        Self {
+            name,
+            cargo: cargo.to_owned(),
+            environment: None,
+            needs_stack: false,
+        }
+    }
+
+    fn with(self, name: &'static str, value: &'static str) -> Self {
+        Self {
+            environment: Some((name, value)),
+            ..self
+        }
+    }
+
+    fn on_stack(self) -> Self {
+        Self {
+            needs_stack: true,
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((name, value)) = self.environment {
+            write!(formatter, "{name}={value} ")?;
+        }
+        write!(formatter, "cargo {}", self.cargo)
+    }
+}
+
+fn steps() -> Vec<Step> {
+    let on_stack = format!(
+        "test --no-fail-fast --package {} --features stack --test *",
+        STACK_PACKAGES.join(" --package ")
+    );
+    let mut steps = vec![
+        Step::new("fmt", "fmt --all --check"),
+        Step::new("clippy", "clippy --workspace --all-targets -- -D warnings"),
+        Step::new("doc", "doc --workspace --no-deps").with("RUSTDOCFLAGS", "-Dwarnings"),
+        Step::new("unit", "test --no-fail-fast --workspace --exclude e2e"),
+        // Not xtask: its binary is the one that runs.
+        Step::new("build", "build --workspace --exclude xtask --bins"),
+        Step::new("embedded", "test --no-fail-fast --package e2e").with("PAIR_WORLD", "embedded"),
+        Step::new("migrations", &on_stack).on_stack(),
+    ];
+    steps.extend(STACK_WORLDS.map(|world| {
+        Step::new(world, "test --no-fail-fast --package e2e")
+            .with("PAIR_WORLD", world)
+            .on_stack()
+    }));
+    steps
+}
+
+/// All steps if `only` is empty.
+fn select(steps: Vec<Step>, only: &[String]) -> anyhow::Result<Vec<Step>> {
+    if let Some(unknown) = only
+        .iter()
+        .find(|name| steps.iter().all(|step| step.name != **name))
+    {
+        let known: Vec<_> = steps.iter().map(|step| step.name).collect();
+        bail!(
+            "there is no step `{unknown}`; the steps are {}",
+            known.join(", ")
+        );
+    }
+    let chosen = |step: &Step| only.is_empty() || only.iter().any(|name| name == step.name);
+    Ok(steps.into_iter().filter(chosen).collect())
+}
+
+#[derive(Default)]
+struct Report {
+    steps: Vec<(&'static str, Duration, bool)>,
+    tally: Tally,
+}
+
+impl Report {
+    fn run_all(&mut self, workspace: &Workspace, steps: &[Step]) {
+        for step in steps {
+            if self.failed() {
+                return;
+            }
+            println!("\n==> {}: {step}", step.name);
+            let mut cargo = workspace.cargo(&step.cargo);
+            cargo.envs(step.environment);
+            if step.needs_stack {
+                cargo.envs(stack::environment());
+            }
+            self.time(step.name, |tally| {
+                pass_through(&mut cargo, &mut io::stdout(), tally)
+            });
+        }
+    }
+
+    fn time(&mut self, name: &'static str, work: impl FnOnce(&mut Tally) -> anyhow::Result<()>) {
+        let began = Instant::now();
+        let result = work(&mut self.tally);
+        let took = began.elapsed();
+        self.steps.push((name, took, result.is_ok()));
+        match result {
+            Ok(()) => println!("==> {name}: ok in {:.1} s", took.as_secs_f32()),
+            Err(error) => println!(
+                "==> {name}: FAILED after {:.1} s: {error:#}",
+                took.as_secs_f32()
+            ),
+        }
+    }
+
+    fn failed(&self) -> bool {
+        self.steps.iter().any(|(_, _, ok)| !ok)
+    }
+
+    fn finish(self) -> ExitCode {
+        println!();
+        for (name, took, ok) in &self.steps {
+            let result = if *ok { "ok" } else { "FAILED" };
+            println!("{name:<16} {result:<7} {:>7.1} s", took.as_secs_f32());
+        }
+        println!("{}", self.tally);
+        ExitCode::from(u8::from(self.failed()))
+    }
+}
+
+/// Counts on the way; standard error, where cargo reports, stays its own.
+fn pass_through(
+    cargo: &mut Command,
+    stdout: &mut impl Write,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let mut child = cargo
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cargo does not start")?;
+    let mut output = BufReader::new(child.stdout.take().context("cargo has no output")?);
+    let mut line = Vec::new();
+    while output.read_until(b'\n', &mut line)? > 0 {
+        stdout.write_all(&line)?;
+        tally.read(&String::from_utf8_lossy(&line));
+        line.clear();
+    }
+    let status = child.wait()?;
+    ensure!(status.success(), "{status}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(only: &[&str]) -> anyhow::Result<Vec<&'static str>> {
+        let only: Vec<_> = only.iter().map(ToString::to_string).collect();
+        Ok(select(steps(), &only)?
+            .iter()
+            .map(|step| step.name)
+            .collect())
+    }
+
+    #[test]
+    fn the_steps_chosen_keep_their_order() {
+        assert_eq!(names(&["clippy", "fmt"]).unwrap(), ["fmt", "clippy"]);
+        assert_eq!(names(&[]).unwrap().len(), steps().len());
+    }
+
+    #[test]
+    fn an_unknown_step_is_named_with_the_known_ones() {
+        let error = names(&["fmt", "lint"]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("there is no step `lint`; the steps are fmt, clippy,"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn output_is_passed_on_and_counted_and_a_failure_reported() {
+        let mut tally = Tally::default();
+        let mut seen = Vec::new();
+        let mut run = |script| {
+            let mut shell = Command::new("sh");
+            pass_through(shell.args(["-c", script]), &mut seen, &mut tally)
+        };
+        run("echo 'test result: ok. 2 passed; 0 failed; 0 ignored'").unwrap();
+        run("echo 'test result: FAILED. 3 passed; 1 failed; 0 ignored'; exit 101").unwrap_err();
+        run("printf '\\377, not UTF-8'").unwrap();
+        assert_eq!(tally.to_string(), "5 passed, 1 failed");
+        assert!(seen.ends_with(b"1 failed; 0 ignored\n\xff, not UTF-8"));
+    }
+}

@@ -1,0 +1,44 @@
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+
+pub(crate) struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Workspace {
+    /// The checkout that `cargo run` was called in, else the one this binary was built from.
+    pub(crate) fn locate() -> anyhow::Result<Self> {
+        let manifest_dir = env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let root = manifest_dir
+            .parent()
+            .context("the xtask crate has no parent directory")?
+            .canonicalize()
+            .with_context(|| format!("no workspace around {}", manifest_dir.display()))?;
+        let target = root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
+        Ok(Self { root, target })
+    }
+
+    pub(crate) fn stack(&self) -> PathBuf {
+        self.target.join("stack")
+    }
+
+    pub(crate) fn release_binary(&self, name: &str) -> PathBuf {
+        self.target.join("release").join(name)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `arguments` are separated by spaces; none may contain one.
+    pub(crate) fn cargo(&self, arguments: &str) -> Command {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(arguments.split(' ')).current_dir(&self.root);
+        cargo
+    }
+}
