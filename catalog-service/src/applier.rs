@@ -139,7 +139,8 @@ impl Applier {
             .collect();
         self.producer.send_all(&records).await?;
         self.consumer.commit(&self.in_hand);
-        self.metrics.observe_batch(&decoded, &decisions, begun.elapsed());
+        self.metrics
+            .observe_batch(&decoded, &decisions, begun.elapsed());
         let bad = |decision: &&Decision| matches!(decision, Decision::Bad(_));
         let dead_letters = decisions.iter().filter(bad).count();
         let handled = Handled {
@@ -153,10 +154,7 @@ impl Applier {
 }
 
 /// One decision per record again: what was no delta was not for `apply`.
-fn in_their_places(
-    decoded: &[Result<Delta, BadDelta>],
-    applied: Vec<Decision>,
-) -> Vec<Decision> {
+fn in_their_places(decoded: &[Result<Delta, BadDelta>], applied: Vec<Decision>) -> Vec<Decision> {
     let mut applied = applied.into_iter();
     let decisions = decoded.iter().filter_map(|record| match record {
         Ok(_) => applied.next(),

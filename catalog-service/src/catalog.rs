@@ -113,7 +113,9 @@ async fn put(
     details: &ProductDetails,
 ) -> Result<Written<Product>, DbErr> {
     let id = details.product_id;
-    let known = store::lock_products(transaction, &[id].into()).await?.remove(&id);
+    let known = store::lock_products(transaction, &[id].into())
+        .await?
+        .remove(&id);
     let product = Product {
         product_id: id,
         name: details.name.clone(),
@@ -145,7 +147,9 @@ async fn adjust(
     adjustment: &Adjustment,
 ) -> Result<Written<Entry>, CatalogError> {
     let id = adjustment.product_id;
-    let locked = store::lock_products(transaction, &[id].into()).await?.remove(&id);
+    let locked = store::lock_products(transaction, &[id].into())
+        .await?
+        .remove(&id);
     let product = locked.ok_or(CatalogError::UnknownProduct(id))?;
     let reference = Reference::adjustment(id, &adjustment.key);
     if let Some(entry) = store::find_entry(transaction, &reference, EntryKind::Adjust).await? {
@@ -163,7 +167,11 @@ async fn adjust(
         decided_at: now,
     };
     store::insert_entries(transaction, std::slice::from_ref(&entry)).await?;
-    let product = Product { qty, updated_at: now, ..product };
+    let product = Product {
+        qty,
+        updated_at: now,
+        ..product
+    };
     store::write_quantities(transaction, &[product]).await?;
     Ok(Written::New(entry))
 }
@@ -171,16 +179,28 @@ async fn adjust(
 fn same_adjustment(entry: Entry, adjustment: &Adjustment) -> Result<Written<Entry>, CatalogError> {
     let same = entry.delta == adjustment.delta
         && entry.reason.as_deref() == Some(adjustment.reason.as_str());
-    if same { Ok(Written::Existing(entry)) } else { Err(CatalogError::KeyReused) }
+    if same {
+        Ok(Written::Existing(entry))
+    } else {
+        Err(CatalogError::KeyReused)
+    }
 }
 
 fn new_quantity(product: &Product, delta: i64) -> Result<i64, CatalogError> {
-    let Product { product_id, qty, .. } = *product;
+    let Product {
+        product_id, qty, ..
+    } = *product;
     match qty.saturating_add(delta) {
-        new if new < 0 => Err(CatalogError::BelowZero { product_id, qty, delta }),
-        new if new > MAX_STOCK && delta > 0 => {
-            Err(CatalogError::AboveMaximum { product_id, qty, delta })
-        }
+        new if new < 0 => Err(CatalogError::BelowZero {
+            product_id,
+            qty,
+            delta,
+        }),
+        new if new > MAX_STOCK && delta > 0 => Err(CatalogError::AboveMaximum {
+            product_id,
+            qty,
+            delta,
+        }),
         new => Ok(new),
     }
 }

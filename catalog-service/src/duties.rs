@@ -7,7 +7,7 @@ use std::time::Duration;
 use migrations::{Database, MigrationError};
 use rdkafka::error::KafkaError;
 use sea_orm::DatabaseConnection;
-use shared::backoff::Backoff;
+use shared::backoff::retry;
 use shared::http::Dependency;
 use shared::kafka::{TopicError, ensure_topics};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,9 @@ const PING_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DutyError {
     #[error(transparent)]
-    Topics(TopicError),
+    Tables(#[from] MigrationError),
+    #[error(transparent)]
+    Topics(#[from] TopicError),
     #[error("a Kafka client cannot be made: {0}")]
     Client(#[from] KafkaError),
 }
@@ -38,51 +40,37 @@ pub(crate) struct Duties {
 impl Duties {
     /// Tables, then topics, then the applier until the service stops.
     pub(crate) async fn run(self) -> Result<(), DutyError> {
-        let stop = self.stop.clone();
-        match stop.run_until_cancelled(self.prepare()).await {
-            None => return Ok(()),
-            Some(prepared) => prepared?,
+        if self.tables().await?.is_none() || self.topics().await?.is_none() {
+            return Ok(());
         }
         let applier = Applier::new(&self.settings, self.db, self.metrics)?;
         let Ok(()) = applier.run(self.health, self.stop).await;
         Ok(())
     }
 
-    async fn prepare(&self) -> Result<(), DutyError> {
-        if self.settings.database.migrate {
-            self.migrate().await;
+    /// `None` if the service was stopped first; likewise below.
+    async fn tables(&self) -> Result<Option<()>, MigrationError> {
+        if !self.settings.database.migrate {
+            return Ok(Some(()));
         }
-        self.ensure_topics().await
+        let migrate = || migrations::up(&self.db, Database::Catalog);
+        retry(&self.stop, migrate, |error| {
+            self.health.down(error.to_string());
+            true
+        })
+        .await
     }
 
-    async fn ensure_topics(&self) -> Result<(), DutyError> {
+    async fn topics(&self) -> Result<Option<()>, TopicError> {
         let topics = &self.settings.topics;
-        let topics = [&topics.catalog_deltas, &topics.order_outcomes, &topics.dead_letters];
-        let topics = topics.map(Clone::clone);
-        let mut backoff = Backoff::default();
-        loop {
-            match ensure_topics(&self.settings.kafka, &topics).await {
-                Ok(()) => return Ok(()),
-                Err(error) if !error.is_transient() => return Err(DutyError::Topics(error)),
-                Err(error) => self.wait(&mut backoff, error.to_string()).await,
-            }
-        }
-    }
-
-    async fn migrate(&self) {
-        let mut backoff = Backoff::default();
-        while let Err(error) = migrations::up(&self.db, Database::Catalog).await {
-            let reason = match &error {
-                MigrationError::Database(cause) => format!("{error}: {cause}"),
-                MigrationError::Locked(_) => error.to_string(),
-            };
-            self.wait(&mut backoff, reason).await;
-        }
-    }
-
-    async fn wait(&self, backoff: &mut Backoff, reason: String) {
-        self.health.down(reason);
-        backoff.wait().await;
+        let topics =
+            [&topics.catalog_deltas, &topics.order_outcomes, &topics.dead_letters].map(Clone::clone);
+        let ensure = || ensure_topics(&self.settings.kafka, &topics);
+        retry(&self.stop, ensure, |error| {
+            self.health.down(error.to_string());
+            error.is_transient()
+        })
+        .await
     }
 }
 

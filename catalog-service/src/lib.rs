@@ -29,14 +29,21 @@ use crate::duties::{Duties, watch_database};
 /// for.
 pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     settings.kafka.validate()?;
-    let db = shared::database::connect(&settings.database).await?;
+    let db = shared::database::connect(&settings.database).await;
+    let db = db.map_err(|error| anyhow::anyhow!("setting `database.url`: {error}"))?;
     let health = Health::default();
     let metrics = Metrics::default();
     let mut registry = Registry::default();
     metrics.register(&mut registry);
-    let catalog = Catalog { db: db.clone(), conflicts: metrics.conflicts.clone() };
-    let common =
-        Common { health: health.clone(), metrics: registry, openapi: routes::openapi() };
+    let catalog = Catalog {
+        db: db.clone(),
+        conflicts: metrics.conflicts.clone(),
+    };
+    let common = Common {
+        health: health.clone(),
+        metrics: registry,
+        openapi: routes::openapi(),
+    };
     let http = shared::http::serve(&settings.http, common, move |config| {
         routes::configure(config, catalog.clone());
     })?;
@@ -45,8 +52,13 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     let stop = || tasks.stop_signal();
     let broker = watch_broker(settings.kafka.clone(), health.critical("broker"), stop());
     let database = watch_database(db.clone(), health.critical("database"), stop());
-    let duties =
-        Duties { settings, db, metrics, health: health.critical("applier"), stop: stop() };
+    let duties = Duties {
+        settings,
+        db,
+        metrics,
+        health: health.critical("applier"),
+        stop: stop(),
+    };
     tasks.spawn("broker", broker);
     tasks.spawn("database", database);
     tasks.spawn("applier", duties.run());

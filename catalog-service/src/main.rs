@@ -1,33 +1,32 @@
+//! The catalog-service's process.
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use catalog_service::Settings;
 use clap::Parser;
+use shared::{service, settings, telemetry};
 
 /// Turns the quantity deltas of orders into stock, and serves the stock over HTTP.
+///
+/// Settings come from the defaults, then the file, then environment variables such as
+/// CATALOG_SERVICE__KAFKA__BOOTSTRAP_SERVERS.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Settings in TOML; `CATALOG_SERVICE__…` variables win over it.
+    /// A TOML file of settings.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    service::report(run(Arguments::parse()).await)
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let loaded = shared::settings::load::<Settings>("CATALOG_SERVICE", arguments.config.as_deref());
-    let settings = loaded.inspect_err(|_| shared::telemetry::init(&Settings::default().log))?;
-    shared::telemetry::init(&settings.log);
+    let settings: Settings = settings::load("CATALOG_SERVICE", arguments.config.as_deref())?;
+    telemetry::init(&settings.log);
     let service = catalog_service::start(settings).await?;
-    shared::service::run(service).await.map_err(anyhow::Error::from_boxed)
+    service::run(service).await.map_err(anyhow::Error::from_boxed)
 }

@@ -41,16 +41,36 @@ impl Default for Metrics {
 
 impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("catalog_deltas", "Deltas by what became of them", self.deltas.clone());
+        registry.register(
+            "catalog_deltas",
+            "Deltas by what became of them",
+            self.deltas.clone(),
+        );
         let counters = [
-            ("catalog_conflicts", "Transactions begun again after a rival's", &self.conflicts),
-            ("catalog_bisections", "Batches split to isolate a bad delta", &self.bisections),
-            ("catalog_failures", "Attempts that broken infrastructure ended", &self.failures),
+            (
+                "catalog_conflicts",
+                "Transactions begun again after a rival's",
+                &self.conflicts,
+            ),
+            (
+                "catalog_bisections",
+                "Batches split to isolate a bad delta",
+                &self.bisections,
+            ),
+            (
+                "catalog_failures",
+                "Attempts that broken infrastructure ended",
+                &self.failures,
+            ),
         ];
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
-        registry.register("catalog_batch_size", "Records per batch", self.batch_size.clone());
+        registry.register(
+            "catalog_batch_size",
+            "Records per batch",
+            self.batch_size.clone(),
+        );
         registry.register_with_unit(
             "catalog_batch_duration",
             "Time from a batch's arrival to its commit",
@@ -66,11 +86,17 @@ impl Metrics {
         duration: Duration,
     ) {
         for (record, decision) in records.iter().zip(decisions) {
-            let kind = record.as_ref().map_or("unknown", |delta| delta.kind.as_str());
-            let labels = DeltaLabels { kind, outcome: outcome(decision) };
+            let kind = record
+                .as_ref()
+                .map_or("unknown", |delta| delta.kind.as_str());
+            let labels = DeltaLabels {
+                kind,
+                outcome: outcome(decision),
+            };
             self.deltas.get_or_create(&labels).inc();
         }
-        self.batch_size.observe(f64::from(u32::try_from(records.len()).unwrap_or(u32::MAX)));
+        self.batch_size
+            .observe(f64::from(u32::try_from(records.len()).unwrap_or(u32::MAX)));
         self.batch_duration.observe(duration.as_secs_f64());
     }
 }

@@ -4,11 +4,9 @@ mod adjust;
 mod get_product;
 mod list_ledger;
 mod list_products;
-mod page;
 mod problem;
 mod put_product;
 mod rules;
-
 
 use actix_web::web::{self, Data, ServiceConfig};
 use shared::http::{FieldError, Problem, ProblemDocument, method_not_allowed};
@@ -18,7 +16,6 @@ use crate::catalog::Catalog;
 use crate::entities::{Entry, EntryKind, Product};
 
 pub use adjust::AdjustmentRequest;
-pub use page::Page;
 pub use put_product::ProductRequest;
 
 /// The whole route table, but for what every service has.

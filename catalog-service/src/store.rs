@@ -1,5 +1,4 @@
-//! The catalog database: its statements, each of constant number per batch, and what
-//! its errors mean.
+//! The catalog database: its statements, and what its errors mean.
 
 mod fault;
 mod ledger;
@@ -7,8 +6,8 @@ mod stock;
 
 use prometheus_client::metrics::counter::Counter;
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    DatabaseConnection, DatabaseTransaction, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use shared::backoff::Backoff;
 
@@ -22,6 +21,8 @@ pub use stock::{
 };
 
 const MOST_CONFLICTS: u32 = 5;
+/// As a power of two. 512 rows of the ledger bind 3,584 values; SQLite takes 32,766.
+const LARGEST_PIECE: u32 = 9;
 
 /// Begins a transaction that will write. On SQLite it takes the one write lock at once:
 /// a transaction that reads first could not get it later.
@@ -44,7 +45,11 @@ pub struct Patience<'a> {
 impl<'a> Patience<'a> {
     /// `conflicts` counts the transactions begun again.
     pub fn new(conflicts: &'a Counter) -> Self {
-        Self { conflicts, left: MOST_CONFLICTS, backoff: Backoff::default() }
+        Self {
+            conflicts,
+            left: MOST_CONFLICTS,
+            backoff: Backoff::default(),
+        }
     }
 
     /// Whether to begin again after `error`; if so, the wait is already over.
@@ -60,11 +65,31 @@ impl<'a> Patience<'a> {
     }
 }
 
-/// How many rows of `columns` values fit into one statement (sqlx's bind limits).
-fn rows_per_statement(backend: DbBackend, columns: usize) -> usize {
-    let limit = match backend {
-        DbBackend::Sqlite => 32_766,
-        _ => 65_535,
-    };
-    limit / columns
+/// Cuts the rows of a batch into powers of two, 512 at most, for one statement each.
+///
+/// sqlx prepares every statement and caches it by its text. Batches have any size, so
+/// uncut they would evict each other, which costs memory and, on MariaDB, 40 ms a time
+/// (a close without an answer, before the next request, on a socket with Nagle's delay).
+fn pieces<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let size = 1 << rest.len().checked_ilog2()?.min(LARGEST_PIECE);
+        let (piece, behind) = rest.split_at(size);
+        rest = behind;
+        Some(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_powers_of_two_in_order() {
+        let rows: Vec<_> = (0..1_550).collect();
+        let sizes: Vec<_> = pieces(&rows).map(<[i32]>::len).collect();
+        assert_eq!(sizes, [512, 512, 512, 8, 4, 2]);
+        assert!(pieces(&rows).flatten().eq(&rows));
+        assert_eq!(pieces::<i32>(&[]).count(), 0);
+    }
 }

@@ -103,23 +103,37 @@ impl dyn Dialect {
     /// `db_type` of the columns is what they are created with. Another task may be faster:
     /// an existing table is left as it is.
     pub fn create_table(&self, target: &Target) -> Statement {
-        let mut parts: Vec<_> = target.columns.iter().map(|column| self.definition(column)).collect();
+        let mut parts: Vec<_> = target
+            .columns
+            .iter()
+            .map(|column| self.definition(column))
+            .collect();
         let keys = self.quoted(target, true);
         if !keys.is_empty() {
             parts.push(format!("PRIMARY KEY ({})", keys.join(", ")));
         }
         let table = self.quote_table(&target.table);
-        self.statement(format!("CREATE TABLE IF NOT EXISTS {table} ({})", parts.join(", ")))
+        self.statement(format!(
+            "CREATE TABLE IF NOT EXISTS {table} ({})",
+            parts.join(", ")
+        ))
     }
 
     pub fn add_column(&self, table: &TableName, column: &TargetColumn) -> Statement {
         let table = self.quote_table(table);
-        self.statement(format!("ALTER TABLE {table} ADD COLUMN {}", self.definition(column)))
+        self.statement(format!(
+            "ALTER TABLE {table} ADD COLUMN {}",
+            self.definition(column)
+        ))
     }
 
     /// An insert of so many rows; where `upsert`, rows with an existing key are updated.
     pub fn insert(&self, target: &Target, rows: usize, upsert: bool) -> String {
-        let names: Vec<_> = target.columns.iter().map(|column| self.quote(&column.name)).collect();
+        let names: Vec<_> = target
+            .columns
+            .iter()
+            .map(|column| self.quote(&column.name))
+            .collect();
         let mut sql = format!(
             "INSERT INTO {} ({}) VALUES ",
             self.quote_table(&target.table),
@@ -132,14 +146,20 @@ impl dyn Dialect {
             sql.push(')');
         }
         if upsert {
-            sql.push_str(&self.on_conflict(&self.quoted(target, true), &self.quoted(target, false)));
+            sql.push_str(
+                &self.on_conflict(&self.quoted(target, true), &self.quoted(target, false)),
+            );
         }
         sql
     }
 
     /// A delete of so many keys; all columns of the target are key columns.
     pub fn delete(&self, target: &Target, keys: usize) -> String {
-        let names: Vec<_> = target.columns.iter().map(|column| self.quote(&column.name)).collect();
+        let names: Vec<_> = target
+            .columns
+            .iter()
+            .map(|column| self.quote(&column.name))
+            .collect();
         let mut sql = format!("DELETE FROM {} WHERE ", self.quote_table(&target.table));
         let mut index = 0;
         if let ([column], [name]) = (&target.columns[..], &names[..]) {
@@ -152,7 +172,11 @@ impl dyn Dialect {
         for key in 0..keys {
             sql.push_str(if key == 0 { "(" } else { " OR (" });
             for (column, name) in target.columns.iter().zip(&names) {
-                sql.push_str(if column.name == target.columns[0].name { "" } else { " AND " });
+                sql.push_str(if column.name == target.columns[0].name {
+                    ""
+                } else {
+                    " AND "
+                });
                 sql.push_str(name);
                 sql.push_str(" = ");
                 self.placeholders(&mut sql, std::iter::once(column), &mut index);
@@ -179,7 +203,11 @@ impl dyn Dialect {
 
     fn definition(&self, column: &TargetColumn) -> String {
         let mut text = format!("{} {}", self.quote(&column.name), column.db_type);
-        let default = column.schema.default.as_ref().and_then(|value| self.literal(value));
+        let default = column
+            .schema
+            .default
+            .as_ref()
+            .and_then(|value| self.literal(value));
         if let Some(literal) = default {
             // Writing to a string cannot fail.
             write!(text, " DEFAULT {literal}").unwrap_or_default();
@@ -208,6 +236,9 @@ fn on_conflict_update(keys: &[String], others: &[String]) -> String {
     if others.is_empty() {
         return format!(" ON CONFLICT ({keys}) DO NOTHING");
     }
-    let updates: Vec<_> = others.iter().map(|name| format!("{name} = EXCLUDED.{name}")).collect();
+    let updates: Vec<_> = others
+        .iter()
+        .map(|name| format!("{name} = EXCLUDED.{name}"))
+        .collect();
     format!(" ON CONFLICT ({keys}) DO UPDATE SET {}", updates.join(", "))
 }

@@ -32,7 +32,10 @@ impl EnvSource {
     }
 
     fn get(&self, name: &str) -> Option<String> {
-        self.overrides.get(name).cloned().or_else(|| std::env::var(name).ok())
+        self.overrides
+            .get(name)
+            .cloned()
+            .or_else(|| std::env::var(name).ok())
     }
 
     pub fn resolve(&self, properties: &Properties) -> Resolved {
@@ -41,7 +44,10 @@ impl EnvSource {
             .iter()
             .map(|(key, value)| (key.clone(), self.fill(value, &mut missing)))
             .collect();
-        Resolved { properties: resolved, missing }
+        Resolved {
+            properties: resolved,
+            missing,
+        }
     }
 
     fn fill(&self, text: &str, missing: &mut BTreeSet<String>) -> String {
@@ -81,8 +87,9 @@ mod tests {
 
     fn fill(text: &str) -> (String, Vec<String>) {
         let overrides = [("HOST", "db"), ("EMPTY", "")];
-        let overrides =
-            overrides.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let overrides = overrides
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
         let properties = BTreeMap::from([("key".to_owned(), text.to_owned())]);
         let mut resolved = EnvSource::with_overrides(overrides).resolve(&properties);
         let value = resolved.properties.remove("key").unwrap();
@@ -91,7 +98,10 @@ mod tests {
 
     #[test]
     fn placeholders_are_filled_wherever_they_stand() {
-        assert_eq!(fill("jdbc:mysql://${env:HOST}:3306/${env:HOST}").0, "jdbc:mysql://db:3306/db");
+        assert_eq!(
+            fill("jdbc:mysql://${env:HOST}:3306/${env:HOST}").0,
+            "jdbc:mysql://db:3306/db"
+        );
         assert_eq!(fill("${env:EMPTY}").0, "");
         assert_eq!(fill("${topic}").0, "${topic}");
         assert_eq!(fill("a${env:HOST").0, "a${env:HOST");

@@ -48,15 +48,20 @@ pub fn driver_url(
     let host = if host.is_empty() { "localhost" } else { host };
     let parameter = |name: &str| {
         let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        pairs
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     };
     let mut url = format!("{scheme}://");
     // What comes from the query is percent-encoded already.
-    let user = user.map(percent_encode).or_else(|| parameter("user").map(str::to_owned));
+    let user = user
+        .map(percent_encode)
+        .or_else(|| parameter("user").map(str::to_owned));
     if let Some(user) = user {
         url.push_str(&user);
-        let password =
-            password.map(percent_encode).or_else(|| parameter("password").map(str::to_owned));
+        let password = password
+            .map(percent_encode)
+            .or_else(|| parameter("password").map(str::to_owned));
         if let Some(password) = password {
             url.push(':');
             url.push_str(&password);
@@ -102,7 +107,9 @@ fn ssl_mode(scheme: &str, mode: &str) -> String {
 
 /// The query may hold a password.
 fn without_query(jdbc: &str) -> String {
-    jdbc.split_once('?').map_or(jdbc, |(before, _)| before).to_owned()
+    jdbc.split_once('?')
+        .map_or(jdbc, |(before, _)| before)
+        .to_owned()
 }
 
 fn percent_encode(text: &str) -> String {
@@ -128,11 +135,17 @@ mod tests {
 
     #[test]
     fn each_database_has_its_scheme() {
-        assert_eq!(url("jdbc:mysql://localhost:3306/mydb"), "mysql://localhost:3306/mydb");
+        assert_eq!(
+            url("jdbc:mysql://localhost:3306/mydb"),
+            "mysql://localhost:3306/mydb"
+        );
         assert_eq!(url("jdbc:mariadb://h/d?useSsl=false"), "mysql://h/d");
         assert_eq!(url("jdbc:postgresql://h:5432/d"), "postgres://h:5432/d");
         assert_eq!(url("jdbc:postgresql:///d"), "postgres://localhost/d");
-        assert_eq!(url("jdbc:sqlite:/var/x/a.db"), "sqlite:///var/x/a.db?mode=rwc");
+        assert_eq!(
+            url("jdbc:sqlite:/var/x/a.db"),
+            "sqlite:///var/x/a.db?mode=rwc"
+        );
         assert_eq!(url("jdbc:sqlite:a.db"), "sqlite://a.db?mode=rwc");
         assert_eq!(url("jdbc:sqlite::memory:"), "sqlite::memory:");
     }
@@ -141,25 +154,40 @@ mod tests {
     fn user_and_password_are_encoded_and_the_keys_win_over_the_url() {
         let given = driver_url("jdbc:mysql://h/d?user=x", Some("me@home"), Some("p:/ß")).unwrap();
         assert_eq!(given.expose(), "mysql://me%40home:p%3A%2F%C3%9F@h/d");
-        assert_eq!(url("jdbc:postgresql://h/d?user=a&password=b%40c"), "postgres://a:b%40c@h/d");
+        assert_eq!(
+            url("jdbc:postgresql://h/d?user=a&password=b%40c"),
+            "postgres://a:b%40c@h/d"
+        );
     }
 
     #[test]
     fn the_ssl_mode_is_translated() {
-        assert_eq!(url("jdbc:mysql://h/d?sslMode=VERIFY_IDENTITY"), "mysql://h/d?ssl-mode=verify_identity");
-        assert_eq!(url("jdbc:postgresql://h/d?sslmode=require"), "postgres://h/d?ssl-mode=require");
+        assert_eq!(
+            url("jdbc:mysql://h/d?sslMode=VERIFY_IDENTITY"),
+            "mysql://h/d?ssl-mode=verify_identity"
+        );
+        assert_eq!(
+            url("jdbc:postgresql://h/d?sslmode=require"),
+            "postgres://h/d?ssl-mode=require"
+        );
     }
 
     #[test]
     fn what_cannot_work_is_refused_without_showing_a_password() {
         for (jdbc, problem) in [
-            ("jdbc:oracle:thin:@h:1521/d", "not a JDBC URL of a supported database"),
+            (
+                "jdbc:oracle:thin:@h:1521/d",
+                "not a JDBC URL of a supported database",
+            ),
             ("mysql://h/d?password=hunter2", "not a JDBC URL"),
             ("jdbc:mysql://a:1,b:2/d?password=hunter2", "several hosts"),
             ("jdbc:mysql://h?password=hunter2", "no database"),
         ] {
             let error = driver_url(jdbc, None, None).unwrap_err().to_string();
-            assert!(error.contains(problem) && !error.contains("hunter2"), "{error}");
+            assert!(
+                error.contains(problem) && !error.contains("hunter2"),
+                "{error}"
+            );
         }
     }
 }

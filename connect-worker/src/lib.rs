@@ -42,7 +42,11 @@ pub async fn start(settings: Settings, env: EnvSource) -> anyhow::Result<Worker>
     let metrics = SinkMetrics::register(&mut registry);
     let supervisor = Supervisor::new(env, settings.kafka.clone(), metrics);
     let cluster = Arc::new(Cluster::new(settings.kafka.clone()));
-    let common = Common { health: health.clone(), metrics: registry, openapi: openapi() };
+    let common = Common {
+        health: health.clone(),
+        metrics: registry,
+        openapi: openapi(),
+    };
     let http = serve(&settings.http, common, {
         let supervisor = Arc::clone(&supervisor);
         move |config| rest::routes(config, &supervisor, &cluster)
@@ -51,7 +55,10 @@ pub async fn start(settings: Settings, env: EnvSource) -> anyhow::Result<Worker>
     supervisor.serves_at(http.address);
     let mut tasks = Tasks::default();
     let broker = health.critical("broker");
-    tasks.spawn("broker", watch_broker(settings.kafka, broker, tasks.stop_signal()));
+    tasks.spawn(
+        "broker",
+        watch_broker(settings.kafka, broker, tasks.stop_signal()),
+    );
     tasks.spawn("connectors", supervisor.run(tasks.stop_signal()));
     Ok(Service::new(http, tasks))
 }

@@ -28,5 +28,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let settings: Settings = settings::load("CONNECT_WORKER", arguments.config.as_deref())?;
     telemetry::init(&settings.log);
     let worker = connect_worker::start(settings, EnvSource::process()).await?;
-    service::run(worker).await.map_err(anyhow::Error::from_boxed)
+    service::run(worker)
+        .await
+        .map_err(anyhow::Error::from_boxed)
 }

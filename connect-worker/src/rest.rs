@@ -8,7 +8,8 @@ mod root;
 
 use std::sync::Arc;
 
-use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig};
+use actix_web::error::{PathError, QueryPayloadError};
+use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig, get, post, put};
 use actix_web::{Resource, Route};
 
 pub use root::Cluster;
@@ -16,53 +17,58 @@ pub use root::Cluster;
 use crate::supervisor::Supervisor;
 use error::{ConnectError, method_not_allowed, not_found};
 
-/// The body of every error.
-pub use error::ErrorBody;
-
 /// All routes; what is not here is a 404 in Connect's form.
 pub fn routes(config: &mut ServiceConfig, supervisor: &Arc<Supervisor>, cluster: &Arc<Cluster>) {
-    let bad_path = |error: actix_web::error::PathError, _: &_| {
-        ConnectError::bad_request(error.to_string()).into()
-    };
-    let bad_query = |error: actix_web::error::QueryPayloadError, _: &_| {
-        ConnectError::bad_request(error.to_string()).into()
-    };
+    let bad_path = |error: PathError, _: &_| ConnectError::bad_request(error.to_string()).into();
+    let bad_query =
+        |error: QueryPayloadError, _: &_| ConnectError::bad_request(error.to_string()).into();
     config
         .app_data(Data::from(Arc::clone(supervisor)))
         .app_data(Data::from(Arc::clone(cluster)))
         .app_data(PathConfig::default().error_handler(bad_path))
         .app_data(QueryConfig::default().error_handler(bad_query))
-        .service(resource("/", [web::get().to(root::root)]))
-        .service(resource(
-            "/connectors",
-            [web::get().to(connectors::list), web::post().to(connectors::create)],
-        ))
-        .service(resource(
-            "/connectors/{name}",
-            [web::get().to(connectors::info), web::delete().to(connectors::delete)],
-        ))
-        .service(resource(
-            "/connectors/{name}/config",
-            [web::get().to(connectors::config), web::put().to(connectors::put_config)],
-        ))
-        .service(resource("/connectors/{name}/status", [web::get().to(connectors::status)]))
-        .service(resource("/connectors/{name}/tasks", [web::get().to(connectors::tasks)]))
-        .service(resource(
-            "/connectors/{name}/tasks/{task}/status",
-            [web::get().to(connectors::task_status)],
-        ))
-        .service(resource(
-            "/connectors/{name}/tasks/{task}/restart",
-            [web::post().to(lifecycle::restart_task)],
-        ))
-        .service(resource("/connectors/{name}/restart", [web::post().to(lifecycle::restart)]))
-        .service(resource("/connectors/{name}/pause", [web::put().to(lifecycle::pause)]))
-        .service(resource("/connectors/{name}/resume", [web::put().to(lifecycle::resume)]))
-        .service(resource("/connectors/{name}/stop", [web::put().to(lifecycle::stop)]))
+        .service(resource("/", [get().to(root::root)]))
+        .configure(connector_routes)
+        .configure(lifecycle_routes)
         .default_service(web::route().to(not_found));
 }
 
+fn connector_routes(config: &mut ServiceConfig) {
+    use connectors::{create, delete, info, list, put_config, status, task_status, tasks};
+    config
+        .service(resource("/connectors", [get().to(list), post().to(create)]))
+        .service(resource(
+            "/connectors/{name}",
+            [get().to(info), web::delete().to(delete)],
+        ))
+        .service(resource(
+            "/connectors/{name}/config",
+            [get().to(connectors::config), put().to(put_config)],
+        ))
+        .service(resource("/connectors/{name}/status", [get().to(status)]))
+        .service(resource("/connectors/{name}/tasks", [get().to(tasks)]))
+        .service(resource(
+            "/connectors/{name}/tasks/{task}/status",
+            [get().to(task_status)],
+        ));
+}
+
+fn lifecycle_routes(config: &mut ServiceConfig) {
+    use lifecycle::{pause, restart, restart_task, resume, stop};
+    config
+        .service(resource("/connectors/{name}/restart", [post().to(restart)]))
+        .service(resource(
+            "/connectors/{name}/tasks/{task}/restart",
+            [post().to(restart_task)],
+        ))
+        .service(resource("/connectors/{name}/pause", [put().to(pause)]))
+        .service(resource("/connectors/{name}/resume", [put().to(resume)]))
+        .service(resource("/connectors/{name}/stop", [put().to(stop)]));
+}
+
 fn resource<const N: usize>(path: &str, routes: [Route; N]) -> Resource {
-    let resource = routes.into_iter().fold(web::resource(path), Resource::route);
+    let resource = routes
+        .into_iter()
+        .fold(web::resource(path), Resource::route);
     resource.default_service(web::route().to(method_not_allowed))
 }

@@ -12,7 +12,14 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let http = HttpSettings { workers: 1, ..HttpSettings::on_port(8083) };
-        Self { http, kafka: KafkaSettings::default(), log: LogSettings::default() }
+        let http = HttpSettings {
+            workers: 1,
+            ..HttpSettings::on_port(8083)
+        };
+        Self {
+            http,
+            kafka: KafkaSettings::default(),
+            log: LogSettings::default(),
+        }
     }
 }

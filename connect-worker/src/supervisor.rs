@@ -27,7 +27,7 @@ pub use self::connector::Target;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SupervisorError {
-    #[error("Connector {0} not found")]
+    #[error("{0}")]
     NotFound(String),
     #[error("Connector {0} already exists")]
     AlreadyExists(String),
@@ -63,7 +63,12 @@ pub struct Supervisor {
 impl Supervisor {
     /// Its tasks run on the runtime of the caller.
     pub fn new(env: EnvSource, kafka: KafkaSettings, metrics: SinkMetrics) -> Arc<Self> {
-        let environment = Environment { env, kafka, metrics, runtime: Handle::current() };
+        let environment = Environment {
+            env,
+            kafka,
+            metrics,
+            runtime: Handle::current(),
+        };
         Arc::new(Self {
             environment,
             store: ConnectorStore::default(),
@@ -94,7 +99,10 @@ impl Supervisor {
     }
 
     pub fn config(&self, name: &str) -> Result<Properties, SupervisorError> {
-        self.store.get(name).map(|properties| masked(&properties)).ok_or_else(|| not_found(name))
+        self.store
+            .get(name)
+            .map(|properties| masked(&properties))
+            .ok_or_else(|| not_found(name))
     }
 
     pub fn info(&self, name: &str) -> Result<ConnectorInfo, SupervisorError> {
@@ -105,7 +113,7 @@ impl Supervisor {
     }
 
     pub fn status(&self, name: &str) -> Result<ConnectorStatus, SupervisorError> {
-        let info = self.info(name)?;
+        let info = self.info(name).map_err(|_| no_status(name))?;
         let worker_id = self.worker_id();
         Ok(match self.connectors.read().get(name) {
             Some(connector) => connector.status(name, worker_id, info.kind),
@@ -114,13 +122,21 @@ impl Supervisor {
     }
 
     pub fn task_status(&self, name: &str, task: usize) -> Result<TaskReport, SupervisorError> {
-        let tasks = self.status(name)?.tasks;
-        tasks.into_iter().find(|report| report.id == task).ok_or_else(|| no_task(name, task))
+        let no_status =
+            || SupervisorError::NotFound(format!("No status found for task {name}-{task}"));
+        let tasks = self.status(name).map_err(|_| no_status())?.tasks;
+        tasks
+            .into_iter()
+            .find(|report| report.id == task)
+            .ok_or_else(no_status)
     }
 
     pub fn tasks(&self, name: &str) -> Result<Vec<TaskInfo>, SupervisorError> {
         let info = self.info(name)?;
-        let task = |id| TaskInfo { id, config: info.config.clone() };
+        let task = |id| TaskInfo {
+            id,
+            config: info.config.clone(),
+        };
         Ok(info.tasks.iter().cloned().map(task).collect())
     }
 
@@ -178,7 +194,7 @@ impl Supervisor {
 
     pub async fn set_target(&self, name: &str, target: Target) -> Result<(), SupervisorError> {
         let _change = self.change.lock().await;
-        let properties = self.store.get(name).ok_or_else(|| not_found(name))?;
+        let properties = self.store.get(name).ok_or_else(|| no_target(name))?;
         let current = self.connectors.read().get(name).map(Connector::target);
         if current != Some(target) {
             if let Some(connector) = self.take(name) {
@@ -198,15 +214,19 @@ impl Supervisor {
         only_failed: bool,
     ) -> Result<(), SupervisorError> {
         let _change = self.change.lock().await;
-        let properties = self.store.get(name).ok_or_else(|| not_found(name))?;
-        let Some(mut connector) = self.take(name) else { return Ok(()) };
+        let properties = self.store.get(name).ok_or_else(|| no_restart(name))?;
+        let Some(mut connector) = self.take(name) else {
+            return Ok(());
+        };
         if connector.is_failed() {
             let target = connector.stop().await;
             self.start(name, properties, target);
             return Ok(());
         }
         if include_tasks {
-            connector.restart_tasks(&self.environment, only_failed).await;
+            connector
+                .restart_tasks(&self.environment, only_failed)
+                .await;
         }
         self.connectors.write().insert(name.to_owned(), connector);
         Ok(())
@@ -214,10 +234,11 @@ impl Supervisor {
 
     pub async fn restart_task(&self, name: &str, task: usize) -> Result<(), SupervisorError> {
         let _change = self.change.lock().await;
-        let mut connector = self.take(name).ok_or_else(|| not_found(name))?;
+        let mut connector = self.take(name).ok_or_else(|| no_restart(name))?;
         let restarted = connector.restart_task(&self.environment, task).await;
         self.connectors.write().insert(name.to_owned(), connector);
-        restarted.then_some(()).ok_or_else(|| no_task(name, task))
+        let unknown = || SupervisorError::NotFound(format!("Unknown task: {name}-{task}"));
+        restarted.then_some(()).ok_or_else(unknown)
     }
 
     fn start(&self, name: &str, properties: Properties, target: Target) {
@@ -233,7 +254,7 @@ impl Supervisor {
     /// As far as the placeholders can be filled in: where a variable is not set, the
     /// connector fails when it starts, and says which.
     fn validate(&self, properties: &Properties) -> Result<(), SupervisorError> {
-        Class::of(properties).map_err(invalid)?;
+        Class::of(properties).map_err(|errors| SupervisorError::BadRequest(errors.to_string()))?;
         let resolved = self.environment.env.resolve(properties);
         if resolved.missing.is_empty() {
             SinkConfig::parse(&resolved.properties).map_err(invalid)?;
@@ -250,20 +271,34 @@ fn invalid(errors: ConfigErrors) -> SupervisorError {
     SupervisorError::Invalid { errors }
 }
 
+// Connect says the same thing in many ways.
+
 fn not_found(name: &str) -> SupervisorError {
-    SupervisorError::NotFound(name.to_owned())
+    SupervisorError::NotFound(format!("Connector {name} not found"))
 }
 
-fn no_task(name: &str, task: usize) -> SupervisorError {
-    SupervisorError::NotFound(format!("{name} has no task {task}:"))
+fn no_status(name: &str) -> SupervisorError {
+    SupervisorError::NotFound(format!("No status found for connector {name}"))
+}
+
+fn no_target(name: &str) -> SupervisorError {
+    SupervisorError::NotFound(format!("Unknown connector {name}"))
+}
+
+fn no_restart(name: &str) -> SupervisorError {
+    SupervisorError::NotFound(format!("Unknown connector: {name}"))
 }
 
 /// The name is part of the configuration, and the same there.
 fn named(name: &str, mut properties: Properties) -> Result<Properties, SupervisorError> {
     if name.trim().is_empty() {
-        return Err(SupervisorError::BadRequest("Connector name may not be blank".to_owned()));
+        return Err(SupervisorError::BadRequest(
+            "Connector name may not be blank".to_owned(),
+        ));
     }
-    let inside = properties.entry("name".to_owned()).or_insert_with(|| name.to_owned());
+    let inside = properties
+        .entry("name".to_owned())
+        .or_insert_with(|| name.to_owned());
     if inside != name {
         return Err(SupervisorError::BadRequest(format!(
             "Connector name configuration ({inside}) doesn't match connector name in the URL ({name})"

@@ -18,7 +18,10 @@ const CONFLUENT: &str = "io.confluent.connect.jdbc.JdbcSinkConnector";
 const DEBEZIUM: &str = "io.debezium.connector.jdbc.JdbcSinkConnector";
 
 pub(crate) async fn connect(url: &str) -> DatabaseConnection {
-    let settings = DatabaseSettings { max_connections: 1, ..DatabaseSettings::at(url) };
+    let settings = DatabaseSettings {
+        max_connections: 1,
+        ..DatabaseSettings::at(url)
+    };
     database::connect(&settings).await.unwrap()
 }
 
@@ -40,13 +43,25 @@ impl Sink {
             ("connection.url", "jdbc:sqlite::memory:"),
         ];
         let pairs = base.iter().chain(keys);
-        let properties: BTreeMap<_, _> =
-            pairs.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let properties: BTreeMap<_, _> = pairs
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
         let config = SinkConfig::parse(&properties).unwrap();
-        let task = TaskId { connector: "N".to_owned(), number: 0 };
-        let pipeline =
-            Pipeline::new(&task, &config, connect(url).await, &KafkaSettings::default());
-        Self { pipeline, db: connect(url).await, offset: 0 }
+        let task = TaskId {
+            connector: "N".to_owned(),
+            number: 0,
+        };
+        let pipeline = Pipeline::new(
+            &task,
+            &config,
+            connect(url).await,
+            &KafkaSettings::default(),
+        );
+        Self {
+            pipeline,
+            db: connect(url).await,
+            offset: 0,
+        }
     }
 
     async fn confluent(url: &str, keys: &[(&str, &str)]) -> Self {
@@ -67,7 +82,15 @@ impl Sink {
                 self.offset += 1;
                 let time = Timestamp::CreateTime(1_700_000_000_000);
                 let bytes = |text: Option<String>| text.map(String::into_bytes);
-                OwnedMessage::new(bytes(value), bytes(key), topic.into(), time, 0, offset, None)
+                OwnedMessage::new(
+                    bytes(value),
+                    bytes(key),
+                    topic.into(),
+                    time,
+                    0,
+                    offset,
+                    None,
+                )
             })
             .collect();
         match self.pipeline.write(&batch).await {
@@ -81,12 +104,25 @@ impl Sink {
     async fn rows(&self, table: &str, columns: &[&str]) -> Vec<String> {
         let backend = self.db.get_database_backend();
         let dialect = dialect::for_backend(backend);
-        let text = if backend == DatabaseBackend::MySql { "CHAR" } else { "TEXT" };
+        let text = if backend == DatabaseBackend::MySql {
+            "CHAR"
+        } else {
+            "TEXT"
+        };
         let parts: Vec<_> = columns
             .iter()
-            .map(|column| format!("COALESCE(CAST({} AS {text}), 'NULL')", dialect.quote(column)))
+            .map(|column| {
+                format!(
+                    "COALESCE(CAST({} AS {text}), 'NULL')",
+                    dialect.quote(column)
+                )
+            })
             .collect();
-        let separator = if backend == DatabaseBackend::MySql { ", '|', " } else { " || '|' || " };
+        let separator = if backend == DatabaseBackend::MySql {
+            ", '|', "
+        } else {
+            " || '|' || "
+        };
         let joined = parts.join(separator);
         let joined = match backend {
             DatabaseBackend::MySql => format!("CONCAT({joined})"),
@@ -94,8 +130,14 @@ impl Sink {
         };
         let table = dialect.quote(table);
         let sql = format!("SELECT {joined} AS r FROM {table} ORDER BY 1");
-        let rows = self.db.query_all_raw(Statement::from_string(backend, sql)).await.unwrap();
-        rows.iter().map(|row| row.try_get("", "r").unwrap()).collect()
+        let rows = self
+            .db
+            .query_all_raw(Statement::from_string(backend, sql))
+            .await
+            .unwrap();
+        rows.iter()
+            .map(|row| row.try_get("", "r").unwrap())
+            .collect()
     }
 
     async fn run(&self, sql: &str) {
@@ -115,12 +157,12 @@ fn schema(fields: &[&str]) -> Value {
 
 fn parse_field(text: &str) -> Value {
     let (name, rest) = text.split_once(':').unwrap();
-    let (kind, default) = rest.split_once('=').map_or((rest, None), |(k, d)| (k, Some(d)));
+    let (kind, default) = rest
+        .split_once('=')
+        .map_or((rest, None), |(k, d)| (k, Some(d)));
     let optional = kind.ends_with('?');
     let kind = kind.trim_end_matches(['?', '!']);
-    let logical = |of: &str| {
-        json!({"type": of, "name": format!("org.apache.kafka.connect.data.{kind}"), "version": 1})
-    };
+    let logical = |of: &str| json!({"type": of, "name": format!("org.apache.kafka.connect.data.{kind}"), "version": 1});
     let mut field = match kind {
         "Timestamp" => logical("int64"),
         "Date" | "Time" => logical("int32"),
@@ -171,10 +213,16 @@ fn named(id: i64, name: &str) -> Record {
     value(&ID_AND_NAME, json!({"id": id, "name": name}))
 }
 
-const UPSERT_BY_ID: [(&str, &str); 3] =
-    [("insert.mode", "upsert"), ("pk.mode", "record_value"), ("pk.fields", "id")];
-const BY_RECORD_KEY: [(&str, &str); 3] =
-    [("insert.mode", "upsert"), ("pk.mode", "record_key"), ("pk.fields", "id")];
+const UPSERT_BY_ID: [(&str, &str); 3] = [
+    ("insert.mode", "upsert"),
+    ("pk.mode", "record_value"),
+    ("pk.fields", "id"),
+];
+const BY_RECORD_KEY: [(&str, &str); 3] = [
+    ("insert.mode", "upsert"),
+    ("pk.mode", "record_key"),
+    ("pk.fields", "id"),
+];
 
 /// 1, 9: the columns are the schema's, in its order.
 pub(crate) async fn a_missing_table_is_created_from_the_schema(url: &str) {
@@ -189,8 +237,18 @@ pub(crate) async fn a_missing_table_is_created_from_the_schema(url: &str) {
 pub(crate) async fn values_of_every_type_arrive(url: &str) {
     let mut sink = Sink::confluent(url, &[]).await;
     let fields = [
-        "i8:int8!", "i16:int16!", "i32:int32!", "i64:int64!", "f:float!", "d:double!",
-        "b:boolean!", "s:string!", "dec:Decimal!", "date:Date!", "time:Time!", "ts:Timestamp!",
+        "i8:int8!",
+        "i16:int16!",
+        "i32:int32!",
+        "i64:int64!",
+        "f:float!",
+        "d:double!",
+        "b:boolean!",
+        "s:string!",
+        "dec:Decimal!",
+        "date:Date!",
+        "time:Time!",
+        "ts:Timestamp!",
         "by:bytes!",
     ];
     let payload = json!({
@@ -201,10 +259,18 @@ pub(crate) async fn values_of_every_type_arrive(url: &str) {
     let nulls = json!({});
     let optional: Vec<_> = fields.iter().map(|field| field.replace('!', "?")).collect();
     let optional: Vec<_> = optional.iter().map(String::as_str).collect();
-    sink.put(vec![value(&optional, payload), value(&optional, nulls)]).await.unwrap();
-    let columns = ["i8", "i16", "i32", "i64", "f", "d", "s", "dec", "date", "time", "ts"];
+    sink.put(vec![value(&optional, payload), value(&optional, nulls)])
+        .await
+        .unwrap();
+    let columns = [
+        "i8", "i16", "i32", "i64", "f", "d", "s", "dec", "date", "time", "ts",
+    ];
     let (date, time, ts) = if sink.is(DatabaseBackend::Sqlite) {
-        ("2016-09-23", "20:30:02.123", "2016-09-23T20:10:02.123+00:00")
+        (
+            "2016-09-23",
+            "20:30:02.123",
+            "2016-09-23T20:10:02.123+00:00",
+        )
     } else {
         ("2016-09-23", "20:30:02.123", "2016-09-23 20:10:02.123")
     };
@@ -218,26 +284,50 @@ pub(crate) async fn values_of_every_type_arrive(url: &str) {
 pub(crate) async fn defaults_are_written_and_declared(url: &str) {
     let mut sink = Sink::confluent(url, &[]).await;
     let fields = [
-        "id:int32!", "s:string?=\"it's\"", "n:int32?=100", "b:boolean?=false", "d:double?=99.5",
-        "dec:Decimal?=\"AJw=\"", "by:bytes?=\"4Hw=\"", "ts:Timestamp?=984614400000", "o:string?",
+        "id:int32!",
+        "s:string?=\"it's\"",
+        "n:int32?=100",
+        "b:boolean?=false",
+        "d:double?=99.5",
+        "dec:Decimal?=\"AJw=\"",
+        "by:bytes?=\"4Hw=\"",
+        "ts:Timestamp?=984614400000",
+        "o:string?",
     ];
-    sink.put(vec![value(&fields, json!({"id": 2}))]).await.unwrap();
-    let insert = if sink.is(DatabaseBackend::MySql) { "`id`" } else { "\"id\"" };
-    sink.run(&format!("INSERT INTO orders ({insert}) VALUES (3)")).await;
-    let rows = sink.rows("orders", &["id", "s", "n", "d", "dec", "ts", "o"]).await;
+    sink.put(vec![value(&fields, json!({"id": 2}))])
+        .await
+        .unwrap();
+    let insert = if sink.is(DatabaseBackend::MySql) {
+        "`id`"
+    } else {
+        "\"id\""
+    };
+    sink.run(&format!("INSERT INTO orders ({insert}) VALUES (3)"))
+        .await;
+    let rows = sink
+        .rows("orders", &["id", "s", "n", "d", "dec", "ts", "o"])
+        .await;
     let rest = |row: &str| row.split_once('|').unwrap().1.to_owned();
     assert_eq!(rest(&rows[0]), rest(&rows[1]));
-    assert!(rows[0].starts_with("2|it's|100|99.5|1.56|2001-03-15"), "{rows:?}");
+    assert!(
+        rows[0].starts_with("2|it's|100|99.5|1.56|2001-03-15"),
+        "{rows:?}"
+    );
     assert!(rows[0].ends_with("|NULL"), "{rows:?}");
 }
 
 /// 27, 45: the last of a key wins, within a batch and across.
 pub(crate) async fn the_last_record_of_a_key_wins(url: &str) {
     let mut sink = Sink::confluent(url, &UPSERT_BY_ID).await;
-    sink.put(vec![named(1, "a"), named(2, "x"), named(1, "b")]).await.unwrap();
+    sink.put(vec![named(1, "a"), named(2, "x"), named(1, "b")])
+        .await
+        .unwrap();
     assert_eq!(sink.rows("orders", &["id", "name"]).await, ["1|b", "2|x"]);
     sink.put(vec![named(2, "y"), named(3, "z")]).await.unwrap();
-    assert_eq!(sink.rows("orders", &["id", "name"]).await, ["1|b", "2|y", "3|z"]);
+    assert_eq!(
+        sink.rows("orders", &["id", "name"]).await,
+        ["1|b", "2|y", "3|z"]
+    );
 }
 
 /// 28: a batch is written whole or not at all.
@@ -245,7 +335,10 @@ pub(crate) async fn a_failed_batch_leaves_nothing(url: &str) {
     let keys = [("pk.mode", "record_value"), ("pk.fields", "id")];
     let mut sink = Sink::confluent(url, &keys).await;
     sink.put(vec![named(9, "a")]).await.unwrap();
-    let error = sink.put(vec![named(1, "a"), named(1, "b")]).await.unwrap_err();
+    let error = sink
+        .put(vec![named(1, "a"), named(1, "b")])
+        .await
+        .unwrap_err();
     assert!(error.starts_with("tolerance exceeded in error handler\nCaused by: orders-0@1"));
     assert_eq!(sink.rows("orders", &["id"]).await, ["9"]);
 }
@@ -256,15 +349,22 @@ pub(crate) async fn the_key_can_come_from_the_records_key(url: &str) {
     let fields = ["name:string?", "qty:int32?"];
     let key = || json!({"id": 7});
     let full = keyed(key(), &fields, json!({"name": "a", "qty": 1}));
-    sink.put(vec![full, keyed(key(), &fields, json!({"name": "b"}))]).await.unwrap();
-    assert_eq!(sink.rows("orders", &["id", "name", "qty"]).await, ["7|b|NULL"]);
+    sink.put(vec![full, keyed(key(), &fields, json!({"name": "b"}))])
+        .await
+        .unwrap();
+    assert_eq!(
+        sink.rows("orders", &["id", "name", "qty"]).await,
+        ["7|b|NULL"]
+    );
 }
 
 /// 31, 32: a primitive key, text too, on MariaDB as well.
 pub(crate) async fn a_primitive_key_needs_one_column(url: &str) {
     let mut sink = Sink::confluent(url, &BY_RECORD_KEY).await;
     let record = |id: &str, qty: i32| keyed(json!(id), &["qty:int32!"], json!({"qty": qty}));
-    sink.put(vec![record("a", 1), record("b", 2), record("a", 3)]).await.unwrap();
+    sink.put(vec![record("a", 1), record("b", 2), record("a", 3)])
+        .await
+        .unwrap();
     assert_eq!(sink.rows("orders", &["id", "qty"]).await, ["a|3", "b|2"]);
 }
 
@@ -273,8 +373,16 @@ pub(crate) async fn coordinates_can_be_the_key(url: &str) {
     let keys = [("insert.mode", "upsert"), ("pk.mode", "kafka")];
     let mut sink = Sink::confluent(url, &keys).await;
     sink.put(vec![named(1, "a"), named(1, "a")]).await.unwrap();
-    let columns = ["__connect_topic", "__connect_partition", "__connect_offset", "id"];
-    assert_eq!(sink.rows("orders", &columns).await, ["orders|0|0|1", "orders|0|1|1"]);
+    let columns = [
+        "__connect_topic",
+        "__connect_partition",
+        "__connect_offset",
+        "id",
+    ];
+    assert_eq!(
+        sink.rows("orders", &columns).await,
+        ["orders|0|0|1", "orders|0|1|1"]
+    );
 }
 
 /// 39: without key fields all fields are the key.
@@ -291,7 +399,10 @@ pub(crate) async fn without_key_fields_all_fields_are_the_key(url: &str) {
 pub(crate) async fn an_upsert_needs_a_key(url: &str) {
     let mut sink = Sink::confluent(url, &[("insert.mode", "upsert")]).await;
     let error = sink.put(vec![named(1, "a")]).await.unwrap_err();
-    assert!(error.contains("in UPSERT mode requires key field names to be known"), "{error}");
+    assert!(
+        error.contains("in UPSERT mode requires key field names to be known"),
+        "{error}"
+    );
 }
 
 /// 55, 56: deletes keep their place among the writes of their key.
@@ -301,9 +412,13 @@ pub(crate) async fn a_tombstone_deletes_its_row(url: &str) {
     let write = |id: i64, name: &str| keyed(json!(id), &["name:string?"], json!({"name": name}));
     let gone = |id: i64| tombstone(json!(id));
     sink.put(vec![gone(1)]).await.unwrap();
-    sink.put(vec![write(1, "a"), gone(1), write(2, "b")]).await.unwrap();
+    sink.put(vec![write(1, "a"), gone(1), write(2, "b")])
+        .await
+        .unwrap();
     assert_eq!(sink.rows("orders", &["id", "name"]).await, ["2|b"]);
-    sink.put(vec![write(1, "a"), gone(1), write(1, "again"), gone(2)]).await.unwrap();
+    sink.put(vec![write(1, "a"), gone(1), write(1, "again"), gone(2)])
+        .await
+        .unwrap();
     assert_eq!(sink.rows("orders", &["id", "name"]).await, ["1|again"]);
 }
 
@@ -316,7 +431,9 @@ pub(crate) async fn a_tombstone_without_deletes_changes_nothing(url: &str) {
         ("schema.evolution", "basic"),
     ];
     let mut sink = Sink::new(url, DEBEZIUM, &keys).await;
-    sink.put(vec![named(1, "a"), tombstone(json!(1)), named(2, "b")]).await.unwrap();
+    sink.put(vec![named(1, "a"), tombstone(json!(1)), named(2, "b")])
+        .await
+        .unwrap();
     assert_eq!(sink.rows("orders", &["id"]).await, ["1", "2"]);
 
     let mut sink = Sink::confluent(url, &UPSERT_BY_ID).await;
@@ -339,7 +456,10 @@ pub(crate) async fn a_missing_table_is_an_error_where_none_may_be_created(url: &
     assert_eq!(error, "Could not find table: orders");
     let mut sink = Sink::new(url, CONFLUENT, &[]).await;
     let error = sink.put(vec![named(1, "a")]).await.unwrap_err();
-    assert!(error.ends_with("is missing and auto-creation is disabled"), "{error}");
+    assert!(
+        error.ends_with("is missing and auto-creation is disabled"),
+        "{error}"
+    );
 }
 
 /// 62, 63, 65: new columns come in mid-batch, if they may.
@@ -358,12 +478,20 @@ pub(crate) async fn a_table_grows_with_its_records(url: &str) {
     );
     let keys = [&UPSERT_BY_ID[..], &[("auto.evolve", "true")]].concat();
     let mut sink = Sink::confluent(url, &keys).await;
-    sink.put(vec![named(1, "a"), named(2, "a"), aged(1), named(1, "c")]).await.unwrap();
+    sink.put(vec![named(1, "a"), named(2, "a"), aged(1), named(1, "c")])
+        .await
+        .unwrap();
     let rows = sink.rows("orders", &["id", "name", "age"]).await;
     assert_eq!(rows, ["1|c|5", "2|a|NULL"]);
     let required = ["id:int64!", "size:int32!"];
-    let error = sink.put(vec![value(&required, json!({"id": 1, "size": 1}))]).await.unwrap_err();
-    assert!(error.contains("field 'size' is not optional but has no default value"), "{error}");
+    let error = sink
+        .put(vec![value(&required, json!({"id": 1, "size": 1}))])
+        .await
+        .unwrap_err();
+    assert!(
+        error.contains("field 'size' is not optional but has no default value"),
+        "{error}"
+    );
 }
 
 /// 72: a table that is dropped in mid-stream is looked at again.
@@ -371,7 +499,12 @@ pub(crate) async fn a_dropped_table_comes_back(url: &str) {
     let mut sink = Sink::confluent(url, &UPSERT_BY_ID).await;
     sink.put(vec![named(1, "a")]).await.unwrap();
     sink.run("DROP TABLE orders").await;
-    assert!(sink.put(vec![named(2, "b")]).await.unwrap_err().starts_with("Structure"));
+    assert!(
+        sink.put(vec![named(2, "b")])
+            .await
+            .unwrap_err()
+            .starts_with("Structure")
+    );
     sink.put(vec![named(2, "b")]).await.unwrap();
     assert_eq!(sink.rows("orders", &["id"]).await, ["2"]);
 }
@@ -386,10 +519,14 @@ pub(crate) async fn nested_values_are_refused(url: &str) {
         error,
         "null (STRUCT) type doesn't have a mapping to the SQL database column type"
     );
-    sink.run("CREATE TABLE orders (id BIGINT PRIMARY KEY, deep VARCHAR(10))").await;
+    sink.run("CREATE TABLE orders (id BIGINT PRIMARY KEY, deep VARCHAR(10))")
+        .await;
     sink.put(vec![record(Value::Null)]).await.unwrap();
     let error = sink.put(vec![record(json!({}))]).await.unwrap_err();
-    assert!(error.contains("Unsupported source data type: STRUCT"), "{error}");
+    assert!(
+        error.contains("Unsupported source data type: STRUCT"),
+        "{error}"
+    );
 }
 
 /// 36, 37, 76, 77, 78: records of the wrong shape are told as Connect tells them.
@@ -403,16 +540,28 @@ pub(crate) async fn records_of_the_wrong_shape_are_refused(url: &str) {
          timestamp=1700000000000) with a null key and null key schema."
     ));
     let no_schema = refused((key_of(json!(1)), envelope(&Value::Null, &json!({"id": 1})))).await;
-    assert!(no_schema.contains("with a HashMap value and null value schema."), "{no_schema}");
+    assert!(
+        no_schema.contains("with a HashMap value and null value schema."),
+        "{no_schema}"
+    );
     let number = envelope(&json!({"type": "int32"}), &json!(1));
     let primitive = refused((key_of(json!(1)), number)).await;
-    assert!(primitive.contains("with a Integer value and int32 value schema."), "{primitive}");
+    assert!(
+        primitive.contains("with a Integer value and int32 value schema."),
+        "{primitive}"
+    );
     let plain = refused((None, Some(r#"{"id":1}"#.to_owned()))).await;
-    assert!(plain.contains("JsonConverter with schemas.enable requires"), "{plain}");
+    assert!(
+        plain.contains("JsonConverter with schemas.enable requires"),
+        "{plain}"
+    );
 
     let keys = [("pk.mode", "record_key")];
     let mut sink = Sink::confluent(url, &keys).await;
-    let error = sink.put(vec![keyed(json!(1), &ID_AND_NAME, json!({"id": 1}))]).await.unwrap_err();
+    let error = sink
+        .put(vec![keyed(json!(1), &ID_AND_NAME, json!({"id": 1}))])
+        .await
+        .unwrap_err();
     assert!(error.contains(
         "Need exactly one PK column defined since the key schema for records is a primitive \
          type, defined columns are: []"
@@ -421,7 +570,10 @@ pub(crate) async fn records_of_the_wrong_shape_are_refused(url: &str) {
 
 /// 73: Debezium makes a table name of any topic, Confluent reads a schema in it.
 pub(crate) async fn a_dot_in_a_topic_becomes_an_underscore_for_debezium(url: &str) {
-    let keys = [("schema.evolution", "basic"), ("collection.name.format", "t_${topic}")];
+    let keys = [
+        ("schema.evolution", "basic"),
+        ("collection.name.format", "t_${topic}"),
+    ];
     let mut sink = Sink::new(url, DEBEZIUM, &keys).await;
     sink.put_into("a.b", vec![named(1, "a")]).await.unwrap();
     assert_eq!(sink.rows("t_a_b", &["id"]).await, ["1"]);
@@ -430,7 +582,10 @@ pub(crate) async fn a_dot_in_a_topic_becomes_an_underscore_for_debezium(url: &st
 /// 75: names are taken as they are.
 pub(crate) async fn names_keep_their_case(url: &str) {
     let mut sink = Sink::confluent(url, &[]).await;
-    let record = value(&["Id:int64!", "select:string?"], json!({"Id": 1, "select": "x"}));
+    let record = value(
+        &["Id:int64!", "select:string?"],
+        json!({"Id": 1, "select": "x"}),
+    );
     sink.put_into("Orders", vec![record]).await.unwrap();
     assert_eq!(sink.rows("Orders", &["Id", "select"]).await, ["1|x"]);
 }
@@ -439,8 +594,9 @@ pub(crate) async fn names_keep_their_case(url: &str) {
 pub(crate) async fn a_large_batch_is_cut_into_statements(url: &str) {
     let mut sink = Sink::confluent(url, &UPSERT_BY_ID).await;
     let fields: Vec<_> = (0..60).map(|n| format!("c{n}:int32?")).collect();
-    let fields: Vec<_> =
-        std::iter::once("id:int64!").chain(fields.iter().map(String::as_str)).collect();
+    let fields: Vec<_> = std::iter::once("id:int64!")
+        .chain(fields.iter().map(String::as_str))
+        .collect();
     let records = (0..2_500).map(|n| value(&fields, json!({"id": n % 2_000, "c59": n})));
     sink.put(records.collect()).await.unwrap();
     let rows = sink.rows("orders", &["id", "c59"]).await;
@@ -455,7 +611,8 @@ pub(crate) async fn what_a_column_cannot_hold_is_bad_data(url: &str) {
         sink.run("CREATE TABLE orders (id BIGINT PRIMARY KEY, name TEXT CHECK (length(name) < 4))")
             .await;
     } else {
-        sink.run("CREATE TABLE orders (id INT PRIMARY KEY, name VARCHAR(3))").await;
+        sink.run("CREATE TABLE orders (id INT PRIMARY KEY, name VARCHAR(3))")
+            .await;
         let error = sink.put(vec![named(3_000_000_000, "a")]).await.unwrap_err();
         assert!(error.starts_with("tolerance exceeded"), "{error}");
     }
@@ -465,12 +622,74 @@ pub(crate) async fn what_a_column_cannot_hold_is_bad_data(url: &str) {
     assert_eq!(sink.rows("orders", &["id", "name"]).await, ["1|abc"]);
 }
 
+/// 25: an existing table keeps its column types, which need not be those we would choose.
+pub(crate) async fn existing_columns_decide_how_values_are_bound(url: &str) {
+    let mut sink = Sink::confluent(url, &UPSERT_BY_ID).await;
+    let types = match sink.db.get_database_backend() {
+        DatabaseBackend::Postgres => ["bigint", "uuid", "jsonb", "timestamptz", "numeric(10,2)"],
+        DatabaseBackend::MySql => [
+            "bigint",
+            "char(36)",
+            "json",
+            "timestamp(3)",
+            "decimal(10,2)",
+        ],
+        _ => ["INTEGER", "TEXT", "TEXT", "TEXT", "NUMERIC"],
+    };
+    let [id, u, j, at, price] = types;
+    sink.run(&format!(
+        "CREATE TABLE orders (id {id} PRIMARY KEY, u {u}, j {j}, at {at} NULL, price {price})"
+    ))
+    .await;
+    let fields = [
+        "id:int32!",
+        "u:string?",
+        "j:string?",
+        "at:Timestamp?",
+        "price:Decimal?",
+    ];
+    let uuid = "0193b5a0-0000-7000-8000-000000000001";
+    let payload =
+        json!({"id": 1, "u": uuid, "j": "[1]", "at": 1_474_661_402_123_i64, "price": 1.5});
+    let nulls = value(&fields, json!({"id": 2}));
+    sink.put(vec![value(&fields, payload), nulls])
+        .await
+        .unwrap();
+    let rows = sink.rows("orders", &["id", "u", "j", "price"]).await;
+    assert!(
+        rows[0].starts_with(&format!("1|{uuid}|[1]|1.5")),
+        "{rows:?}"
+    );
+    assert_eq!(rows[1], "2|NULL|NULL|NULL");
+    let at = if sink.is(DatabaseBackend::Postgres) {
+        "SELECT (at AT TIME ZONE 'UTC')::text AS r FROM orders WHERE id = 1"
+    } else {
+        "SELECT CAST(at AS CHAR) AS r FROM orders WHERE id = 1"
+    };
+    let statement = Statement::from_string(sink.db.get_database_backend(), at);
+    let row = sink.db.query_one_raw(statement).await.unwrap().unwrap();
+    let at: String = row.try_get("", "r").unwrap();
+    assert_eq!(
+        at.replace('T', " ").trim_end_matches("+00:00"),
+        "2016-09-23 20:10:02.123"
+    );
+}
+
 /// The orders record of the tutorial: everything optional, all int32.
 pub(crate) async fn the_tutorials_order_is_taken(url: &str) {
     let mut sink = Sink::confluent(url, &[("auto.evolve", "true")]).await;
     let record = r#"{"schema":{"type":"struct","fields":[{"type":"int32","optional":true,"field":"id"},{"type":"int32","optional":true,"field":"user_id"},{"type":"int32","optional":true,"field":"product_id"},{"type":"int32","optional":true,"field":"qty"},{"type":"int32","optional":true,"field":"total_price"},{"type":"int32","optional":true,"field":"unit_price"}],"optional":false,"name":"orders"},"payload":{"id":1,"user_id":1,"product_id":1,"qty":5,"total_price":6000,"unit_price":1200}}"#;
-    sink.put(vec![(None, Some(record.to_owned()))]).await.unwrap();
-    let columns = ["id", "user_id", "product_id", "qty", "total_price", "unit_price"];
+    sink.put(vec![(None, Some(record.to_owned()))])
+        .await
+        .unwrap();
+    let columns = [
+        "id",
+        "user_id",
+        "product_id",
+        "qty",
+        "total_price",
+        "unit_price",
+    ];
     assert_eq!(sink.rows("orders", &columns).await, ["1|1|1|5|6000|1200"]);
 }
 
@@ -492,6 +711,7 @@ macro_rules! cases {
             an_upsert_needs_a_key,
             coordinates_can_be_the_key,
             defaults_are_written_and_declared,
+            existing_columns_decide_how_values_are_bound,
             names_keep_their_case,
             nested_values_are_refused,
             records_of_the_wrong_shape_are_refused,

@@ -1,5 +1,7 @@
 //! The sink on the databases of `cargo xtask stack up`.
 
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
 mod common;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -12,11 +14,23 @@ use uuid::Uuid;
 async fn on_fresh_database(url: String, case: impl AsyncFnOnce(String)) {
     let name = format!("test_{}", Uuid::now_v7().simple());
     let server = common::connect(&url).await;
-    server.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+    server
+        .execute_unprepared(&format!("CREATE DATABASE {name}"))
+        .await
+        .unwrap();
     let (base, _) = url.rsplit_once('/').unwrap();
-    let ended = AssertUnwindSafe(case(format!("{base}/{name}"))).catch_unwind().await;
-    let force = if url.starts_with("postgres") { " WITH (FORCE)" } else { "" };
-    server.execute_unprepared(&format!("DROP DATABASE {name}{force}")).await.unwrap();
+    let ended = AssertUnwindSafe(case(format!("{base}/{name}")))
+        .catch_unwind()
+        .await;
+    let force = if url.starts_with("postgres") {
+        " WITH (FORCE)"
+    } else {
+        ""
+    };
+    server
+        .execute_unprepared(&format!("DROP DATABASE {name}{force}"))
+        .await
+        .unwrap();
     if let Err(panic) = ended {
         resume_unwind(panic);
     }
@@ -33,7 +47,11 @@ async fn on_mariadb(case: impl AsyncFnOnce(String)) {
 }
 
 async fn on_postgres(case: impl AsyncFnOnce(String)) {
-    let url = server("STACK_POSTGRES", "postgres://test:test@127.0.0.1:15432", "postgres");
+    let url = server(
+        "STACK_POSTGRES",
+        "postgres://test:test@127.0.0.1:15432",
+        "postgres",
+    );
     on_fresh_database(url, case).await;
 }
 

@@ -36,7 +36,7 @@ pub enum MigrationError {
         .0.as_secs_f64()
     )]
     Locked(Duration),
-    #[error("the database refused a migration")]
+    #[error("the database refused a migration: {0}")]
     Database(#[from] DbErr),
 }
 

@@ -62,17 +62,20 @@ async fn mariadb(db: &DatabaseConnection, wait: Duration) -> Result<Locked, Migr
         one.connect_lazy_with((*pool.connect_options()).clone()),
     );
     let transaction = session.begin().await?;
-    let statement = Statement::from_sql_and_values(
-        DbBackend::MySql,
-        MARIADB_LOCK,
-        [wait.as_secs_f64().into()],
-    );
+    let statement =
+        Statement::from_sql_and_values(DbBackend::MySql, MARIADB_LOCK, [wait.as_secs_f64().into()]);
     let row = transaction.query_one_raw(statement).await?;
-    let taken = row.map(|row| row.try_get_by_index::<Option<i64>>(0)).transpose()?.flatten();
+    let taken = row
+        .map(|row| row.try_get_by_index::<Option<i64>>(0))
+        .transpose()?
+        .flatten();
     if taken != Some(1) {
         return Err(MigrationError::Locked(wait));
     }
-    Ok(Locked { transaction, session: Some(session) })
+    Ok(Locked {
+        transaction,
+        session: Some(session),
+    })
 }
 
 async fn postgres(db: &DatabaseConnection, wait: Duration) -> Result<Locked, MigrationError> {
@@ -80,11 +83,12 @@ async fn postgres(db: &DatabaseConnection, wait: Duration) -> Result<Locked, Mig
     let bound = format!("SET LOCAL lock_timeout = {}", wait.as_millis().max(1));
     transaction.execute_unprepared(&bound).await?;
     match transaction.execute_unprepared(POSTGRES_LOCK).await {
-        Ok(_) => Ok(Locked { transaction, session: None }),
+        Ok(_) => Ok(Locked {
+            transaction,
+            session: None,
+        }),
         // lock_not_available
-        Err(error) if code(&error).as_deref() == Some("55P03") => {
-            Err(MigrationError::Locked(wait))
-        }
+        Err(error) if code(&error).as_deref() == Some("55P03") => Err(MigrationError::Locked(wait)),
         Err(error) => Err(error.into()),
     }
 }
@@ -99,7 +103,12 @@ async fn sqlite(db: &DatabaseConnection, wait: Duration) -> Result<Locked, Migra
     };
     loop {
         match db.begin_with_options(options).await {
-            Ok(transaction) => return Ok(Locked { transaction, session: None }),
+            Ok(transaction) => {
+                return Ok(Locked {
+                    transaction,
+                    session: None,
+                });
+            }
             Err(error) if !is_busy(&error) => return Err(error.into()),
             Err(_) if Instant::now() >= deadline => return Err(MigrationError::Locked(wait)),
             Err(_) => sleep(SQLITE_POLL).await,

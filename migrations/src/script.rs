@@ -20,7 +20,10 @@ impl MigrationName for Script {
     }
 }
 
-#[expect(elided_lifetimes_in_paths, reason = "async_trait wants the trait's own spelling")]
+#[expect(
+    elided_lifetimes_in_paths,
+    reason = "async_trait wants the trait's own spelling"
+)]
 #[async_trait::async_trait]
 impl MigrationTrait for Script {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -34,7 +37,10 @@ impl MigrationTrait for Script {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.get_connection().execute_unprepared(self.down).await?;
+        manager
+            .get_connection()
+            .execute_unprepared(self.down)
+            .await?;
         Ok(())
     }
 }

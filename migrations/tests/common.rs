@@ -10,7 +10,9 @@ use sea_orm::{
 use shared::settings::DatabaseSettings;
 
 pub(crate) async fn connect(url: &str) -> DatabaseConnection {
-    shared::database::connect(&DatabaseSettings::at(url)).await.unwrap()
+    shared::database::connect(&DatabaseSettings::at(url))
+        .await
+        .unwrap()
 }
 
 /// Five instances, each with connections of its own, on an empty database.
@@ -99,7 +101,10 @@ async fn insert_ledger(db: &DatabaseConnection, reference: &str) -> Result<(), D
 
 async fn assert_tables(db: &DatabaseConnection, exist: bool) {
     for table in ["orders", "order_outcomes", "stock", "stock_ledger"] {
-        let found = db.execute_unprepared(&format!("SELECT * FROM {table}")).await.is_ok();
+        let found = db
+            .execute_unprepared(&format!("SELECT * FROM {table}"))
+            .await
+            .is_ok();
         assert_eq!(found, exist, "{table}");
     }
 }

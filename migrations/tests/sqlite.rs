@@ -1,5 +1,7 @@
 //! The migrations on SQLite files.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "this is a test")]
+
 mod common;
 
 use tempfile::TempDir;

@@ -1,5 +1,7 @@
 //! The migrations on the databases of `cargo xtask stack up`.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "this is a test")]
+
 mod common;
 
 use std::future::Future;
@@ -13,11 +15,23 @@ use uuid::Uuid;
 async fn on_fresh_database<F: Future<Output = ()>>(url: String, test: impl FnOnce(String) -> F) {
     let name = format!("test_{}", Uuid::now_v7().simple());
     let server = common::connect(&url).await;
-    server.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+    server
+        .execute_unprepared(&format!("CREATE DATABASE {name}"))
+        .await
+        .unwrap();
     let (base, _) = url.rsplit_once('/').unwrap();
-    let result = AssertUnwindSafe(test(format!("{base}/{name}"))).catch_unwind().await;
-    let force = if url.starts_with("postgres") { " WITH (FORCE)" } else { "" };
-    server.execute_unprepared(&format!("DROP DATABASE {name}{force}")).await.unwrap();
+    let result = AssertUnwindSafe(test(format!("{base}/{name}")))
+        .catch_unwind()
+        .await;
+    let force = if url.starts_with("postgres") {
+        " WITH (FORCE)"
+    } else {
+        ""
+    };
+    server
+        .execute_unprepared(&format!("DROP DATABASE {name}{force}"))
+        .await
+        .unwrap();
     if let Err(panic) = result {
         resume_unwind(panic);
     }
@@ -33,7 +47,11 @@ fn mariadb() -> String {
 }
 
 fn postgres() -> String {
-    server("STACK_POSTGRES", "postgres://test:test@127.0.0.1:15432", "postgres")
+    server(
+        "STACK_POSTGRES",
+        "postgres://test:test@127.0.0.1:15432",
+        "postgres",
+    )
 }
 
 macro_rules! on_both {

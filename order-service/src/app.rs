@@ -50,7 +50,19 @@ impl App {
         self.find(id).await
     }
 
-    /// The order as it stands after a wait for its outcome.
+    /// As [`Self::find`], after a wait for the order and its outcome if need be.
+    pub(crate) async fn find_decided(&self, id: OrderId, wait: Duration) -> Result<Option<KnownOrder>, ReadError> {
+        let outcome = self.tail.waiter(id, Awaited::Outcome);
+        match self.find(id).await {
+            Ok(Some(known)) if !known.is_pending() => Ok(Some(known)),
+            _ => {
+                self.wait(outcome, wait).await;
+                self.find(id).await
+            }
+        }
+    }
+
+    /// An order placed just now, as it stands after a wait for its outcome.
     pub(crate) async fn after_wait(&self, order: Order, outcome: Waiter, wait: Duration) -> KnownOrder {
         let id = order.id;
         self.wait(outcome, wait).await;
@@ -65,7 +77,7 @@ impl App {
     }
 
     /// Waits, but not into a shutdown.
-    pub(crate) async fn wait(&self, waiter: Waiter, wait: Duration) {
+    async fn wait(&self, waiter: Waiter, wait: Duration) {
         tokio::select! {
             () = waiter.wait_until(Instant::now() + wait) => {}
             () = self.drain.cancelled() => {}

@@ -81,7 +81,7 @@ pub(crate) struct OrderBody {
     /// Why it was rejected; null otherwise.
     reason: Option<Reason>,
     #[schema(example = "2026-11-24T03:13:20.123Z")]
-    created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
 }
 
 impl From<&KnownOrder> for OrderBody {

@@ -15,7 +15,7 @@ use shared::{service, settings, telemetry};
 #[command(version)]
 struct Arguments {
     /// A TOML file of settings.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 

@@ -1,15 +1,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-use shared::contract::{OrderId, Status, Timestamp, UserId};
-use shared::http::Problem;
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use shared::contract::{ContractError, OrderId, Status, Timestamp, UserId};
+use shared::http::{FieldError, Page, bad_cursor, page_limit};
+use utoipa::IntoParams;
 
 use crate::known_order::{KnownOrder, OrderBody};
-
-const DEFAULT_LIMIT: u64 = 50;
-const LARGEST_LIMIT: u64 = 500;
 
 /// The query of `GET /orders`.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -22,9 +19,9 @@ pub(crate) struct ListOrders {
     /// Only orders with this status: PENDING, CONFIRMED, REJECTED or CANCELLED.
     #[param(example = "CONFIRMED")]
     status: Option<String>,
-    /// Orders on a page, 1 to 500; 50 by default.
-    #[param(example = 50)]
-    limit: Option<u64>,
+    /// Orders on a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<i64>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
@@ -39,17 +36,21 @@ pub(crate) struct Filter {
 }
 
 impl TryFrom<ListOrders> for Filter {
-    type Error = Problem;
+    type Error = Vec<FieldError>;
 
-    fn try_from(query: ListOrders) -> Result<Self, Problem> {
-        let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=LARGEST_LIMIT).contains(&limit) {
-            return Err(Problem::malformed(format!("limit must be 1 to {LARGEST_LIMIT}")));
-        }
+    fn try_from(query: ListOrders) -> Result<Self, Self::Error> {
+        let limit = page_limit(query.limit);
         let status = query.status.as_deref().map(str::parse).transpose();
-        let status = status.map_err(|error| Problem::malformed(format!("the query: {error}")))?;
-        let cursor = query.cursor.as_deref().map(str::parse).transpose()?;
-        Ok(Self { user_id: query.user_id.map(UserId), status, cursor, limit })
+        let status = status.map_err(|error: ContractError| FieldError::new("status", error.to_string()));
+        let cursor = query.cursor.as_deref().map(str::parse).transpose();
+        match (limit, status, cursor) {
+            (Ok(limit), Ok(status), Ok(cursor)) => {
+                Ok(Self { user_id: query.user_id.map(UserId), status, cursor, limit })
+            }
+            (limit, status, cursor) => {
+                Err([limit.err(), status.err(), cursor.err()].into_iter().flatten().collect())
+            }
+        }
     }
 }
 
@@ -67,40 +68,24 @@ impl fmt::Display for Cursor {
 }
 
 impl FromStr for Cursor {
-    type Err = Problem;
+    type Err = FieldError;
 
-    fn from_str(text: &str) -> Result<Self, Problem> {
+    fn from_str(text: &str) -> Result<Self, FieldError> {
         let parse = || {
             let (millis, id) = text.split_once('.')?;
             let created_at = Timestamp::from_millis(millis.parse().ok()?)?;
             Some(Self { created_at, id: id.parse().ok()? })
         };
-        parse().ok_or_else(|| {
-            Problem::malformed("cursor is not a `next_cursor` of this list; leave it out to start over")
-        })
+        parse().ok_or_else(bad_cursor)
     }
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct OrderPage {
-    items: Vec<OrderBody>,
-    /// For the next page; null on the last.
-    #[schema(example = "1764000000123.0193b5a0-0000-7000-8000-000000000001")]
-    next_cursor: Option<String>,
-}
-
-impl OrderPage {
-    /// `found` holds one order more than `limit` where another page follows.
-    pub(crate) fn new(mut found: Vec<KnownOrder>, limit: u64) -> Self {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let last = found.last().filter(|_| more);
-        let next_cursor = last.map(|known| {
-            Cursor { created_at: known.order.created_at, id: known.order.id }.to_string()
-        });
-        Self { items: found.iter().map(OrderBody::from).collect(), next_cursor }
-    }
+/// `found` holds one order more than `limit` where another page follows.
+pub(crate) fn page(found: Vec<KnownOrder>, limit: u64) -> Page<OrderBody> {
+    let bodies = found.iter().map(OrderBody::from).collect();
+    Page::of(bodies, limit, |last: &OrderBody| {
+        Cursor { created_at: last.created_at, id: last.id }.to_string()
+    })
 }
 
 #[cfg(test)]

@@ -132,7 +132,11 @@ impl Duties {
     async fn topics(self: Arc<Self>) -> Result<(), TopicError> {
         let topics = self.settings.topics.all();
         let ensure = || ensure_topics(&self.settings.kafka, &topics);
-        if retry("topics", &self.stop, TopicError::is_transient, ensure).await?.is_some() {
+        let again = |error: &TopicError| {
+            tracing::warn!(%error, "trying again");
+            error.is_transient()
+        };
+        if retry(&self.stop, ensure, again).await?.is_some() {
             self.topics_ready.cancel();
         }
         Ok(())
@@ -142,7 +146,11 @@ impl Duties {
     async fn tables(self: Arc<Self>) -> Result<(), MigrationError> {
         if self.settings.database.migrate {
             let migrate = || migrations::up(&self.database, Database::Orders);
-            if retry("migrations", &self.stop, |_| true, migrate).await?.is_none() {
+            let again = |error: &MigrationError| {
+                tracing::warn!(%error, "trying again");
+                true
+            };
+            if retry(&self.stop, migrate, again).await?.is_none() {
                 return Ok(());
             }
         }

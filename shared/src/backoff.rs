@@ -1,6 +1,5 @@
 //! Waiting between attempts at something that is broken for now.
 
-use std::fmt::Display;
 use std::future::Future;
 use std::time::Duration;
 
@@ -42,30 +41,25 @@ impl Backoff {
     }
 }
 
-/// Repeats what is broken for now until it succeeds, fails for good, or `stop` comes
-/// (then `None`). Each failure is one line in the log.
+/// Repeats an attempt while `again` says of its error that waiting may help; `None` if
+/// `stop` came first.
 pub async fn retry<T, E, F>(
-    what: &str,
     stop: &CancellationToken,
-    is_transient: impl Fn(&E) -> bool,
     mut attempt: impl FnMut() -> F,
+    mut again: impl FnMut(&E) -> bool,
 ) -> Result<Option<T>, E>
 where
-    E: Display,
     F: Future<Output = Result<T, E>>,
 {
     let mut backoff = Backoff::default();
     loop {
         match attempt().await {
             Ok(done) => return Ok(Some(done)),
-            Err(error) if is_transient(&error) => {
-                tracing::warn!(%error, "{what}: trying again");
-            }
+            Err(error) if again(&error) => {}
             Err(error) => return Err(error),
         }
-        tokio::select! {
-            () = backoff.wait() => {}
-            () = stop.cancelled() => return Ok(None),
+        if stop.run_until_cancelled(backoff.wait()).await.is_none() {
+            return Ok(None);
         }
     }
 }

@@ -7,18 +7,23 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
 use crate::settings::DatabaseSettings;
 
-/// MariaDB: its default isolation, REPEATABLE READ, would hide rows that a rival wrote
-/// before we got the lock; its idle transactions live for ever. MySQL, which lacks the
-/// second variable, reads it as a comment.
-const MYSQL_SESSION: &str = "SET SESSION tx_isolation = 'READ-COMMITTED', \
-     innodb_lock_wait_timeout = 5 /*M!, idle_transaction_timeout = 10 */";
+/// MariaDB's default isolation, REPEATABLE READ, would hide rows that a rival wrote before
+/// we got the lock, and its idle transactions live for ever. MySQL, which lacks the second
+/// variable, reads it as a comment.
+const MYSQL_SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+     SET SESSION innodb_lock_wait_timeout = 5 /*M!, idle_transaction_timeout = 10 */";
 
-const POSTGRES_SESSION: &str =
-    "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'";
+/// A cached statement would keep the plan that was right while its table was empty.
+const POSTGRES_SESSION: &str = "SET idle_in_transaction_session_timeout = '10s'; \
+     SET lock_timeout = '5s'; SET plan_cache_mode = force_custom_plan";
 
 /// `busy_timeout` is SQLite's lock wait; WAL lets readers go on while one writes.
 const SQLITE_SESSION: &str =
     "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL";
+
+/// Statements kept prepared per connection. Multi-row statements are long, and their texts
+/// differ by the number of rows.
+const PREPARED: usize = 64;
 
 /// A pool that connects when first used, so that a service starts without its database.
 ///
@@ -33,6 +38,14 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<DatabaseConnection, 
         .test_before_acquire_if_idle_for(Duration::from_secs(2))
         .connect_lazy(true)
         .sqlx_logging(false);
+    options.map_sqlx_mysql_opts(|session| session.statement_cache_capacity(PREPARED));
+    options.map_sqlx_postgres_opts(|session| session.statement_cache_capacity(PREPARED));
+    options.map_sqlx_sqlite_opts(|session| session.statement_cache_capacity(PREPARED));
+    on_connect(&mut options);
+    Database::connect(options).await
+}
+
+fn on_connect(options: &mut ConnectOptions) {
     // Per connection: sea-orm's own `after_connect` runs once per pool.
     options.map_sqlx_mysql_pool_opts(|pool| {
         pool.after_connect(|session, _| {
@@ -49,5 +62,4 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<DatabaseConnection, 
             Box::pin(async move { session.execute(SQLITE_SESSION).await.map(drop) })
         })
     });
-    Database::connect(options).await
 }

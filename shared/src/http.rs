@@ -4,12 +4,14 @@
 mod body;
 mod health;
 mod metrics;
+mod page;
 mod problem;
 mod routes;
 mod server;
 
 pub use body::JsonBody;
 pub use health::{Dependency, Health};
+pub use page::{Page, bad_cursor, page_limit};
 pub use problem::{FieldError, Problem, ProblemDocument};
 pub use routes::{idempotency_key, method_not_allowed, prefer_wait};
 pub use server::{BindError, Common, HttpServer, serve};

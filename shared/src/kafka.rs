@@ -14,5 +14,5 @@ pub use consumer::BatchConsumer;
 pub use dead_letters::dead_letter;
 pub use producer::FactProducer;
 pub use record::{OutRecord, record_headers, trace_parent};
-pub use settings::{KafkaSettings, PropertyError, TopicSettings};
+pub use settings::{KafkaSettings, PropertyError, TopicSettings, set_default};
 pub use topics::{TopicError, ensure_topics};

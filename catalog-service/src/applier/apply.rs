@@ -59,7 +59,10 @@ async fn apply_once(db: &DatabaseConnection, deltas: &[Delta]) -> Result<Vec<Dec
     let ids = deltas.iter().map(|delta| delta.product_id).collect();
     let products = store::lock_products(&transaction, &ids).await?;
     let view = View {
-        stock: products.values().map(|product| (product.product_id, product.qty)).collect(),
+        stock: products
+            .values()
+            .map(|product| (product.product_id, product.qty))
+            .collect(),
         ledger: ledger_of(&transaction, deltas).await?,
     };
     let now = Timestamp::now();
@@ -79,13 +82,23 @@ async fn ledger_of(
     let references: Vec<_> = orders.into_iter().map(Reference::order).collect();
     let entries = store::order_entries(transaction, &references).await?;
     let movements = entries.iter().map(Movement::try_from);
-    movements.map(|movement| movement.map(|row| ((row.order_id, row.kind), row))).collect()
+    movements
+        .map(|movement| movement.map(|row| ((row.order_id, row.kind), row)))
+        .collect()
 }
 
-fn changed(mut products: BTreeMap<ProductId, Product>, plan: &Plan, now: Timestamp) -> Vec<Product> {
+fn changed(
+    mut products: BTreeMap<ProductId, Product>,
+    plan: &Plan,
+    now: Timestamp,
+) -> Vec<Product> {
     let rows = plan.changed_stock.iter().filter_map(|(id, qty)| {
         let product = products.remove(id)?;
-        Some(Product { qty: *qty, updated_at: now, ..product })
+        Some(Product {
+            qty: *qty,
+            updated_at: now,
+            ..product
+        })
     });
     rows.collect()
 }
@@ -108,7 +121,8 @@ impl TryFrom<&Entry> for Movement {
     type Error = DbErr;
 
     fn try_from(entry: &Entry) -> Result<Self, DbErr> {
-        let broken = |what: String| DbErr::Type(format!("stock_ledger {}: {what}", entry.reference));
+        let broken =
+            |what: String| DbErr::Type(format!("stock_ledger {}: {what}", entry.reference));
         let kind = match entry.kind {
             EntryKind::Reserve => DeltaKind::Reserve,
             EntryKind::Release => DeltaKind::Release,

@@ -121,12 +121,21 @@ impl Walk {
             }
         };
         let status = Some(status);
-        self.record(Movement { delta: change, status, reason, ..self.nothing(delta) })
+        self.record(Movement {
+            delta: change,
+            status,
+            reason,
+            ..self.nothing(delta)
+        })
     }
 
     /// Gives back exactly what the ledger reserved, whatever the delta says.
     fn release(&mut self, delta: &Delta) -> Result<Decision, BadDelta> {
-        let Some(reserve) = self.view.ledger.get(&(delta.order_id, DeltaKind::Reserve)).copied()
+        let Some(reserve) = self
+            .view
+            .ledger
+            .get(&(delta.order_id, DeltaKind::Reserve))
+            .copied()
         else {
             return Ok(self.cancel_first(delta));
         };
@@ -139,17 +148,31 @@ impl Walk {
         if let Some(known) = self.view.ledger.get(&(delta.order_id, DeltaKind::Release)) {
             // The release that came first published its reservation's fact.
             let overtook = reserve.reason == Some(Reason::CancelledFirst);
-            return Ok(Decision::Repeated(if overtook { reserve.fact() } else { known.fact() }));
+            return Ok(Decision::Repeated(if overtook {
+                reserve.fact()
+            } else {
+                known.fact()
+            }));
         }
         if reserve.delta == 0 {
             return Ok(self.record(self.nothing(delta)));
         }
         let product = delta.product_id;
-        let qty = *self.view.stock.get(&product).ok_or(BadDelta::NoSuchProduct(product))?;
-        let back = qty.checked_sub(reserve.delta).ok_or(BadDelta::Overflow(product))?;
+        let qty = *self
+            .view
+            .stock
+            .get(&product)
+            .ok_or(BadDelta::NoSuchProduct(product))?;
+        let back = qty
+            .checked_sub(reserve.delta)
+            .ok_or(BadDelta::Overflow(product))?;
         self.set_stock(product, back);
         let status = Some(Status::Cancelled);
-        Ok(self.record(Movement { delta: -reserve.delta, status, ..self.nothing(delta) }))
+        Ok(self.record(Movement {
+            delta: -reserve.delta,
+            status,
+            ..self.nothing(delta)
+        }))
     }
 
     /// A release that overtook its reservation: it takes the reservation's place in the
@@ -179,7 +202,9 @@ impl Walk {
     }
 
     fn record(&mut self, movement: Movement) -> Decision {
-        self.view.ledger.insert((movement.order_id, movement.kind), movement);
+        self.view
+            .ledger
+            .insert((movement.order_id, movement.kind), movement);
         self.new_movements.push(movement);
         Decision::Applied(movement.fact())
     }
@@ -202,22 +227,36 @@ mod tests {
     }
 
     fn stock(rows: &[(ProductId, i64)]) -> View {
-        View { stock: rows.iter().copied().collect(), ledger: HashMap::new() }
+        View {
+            stock: rows.iter().copied().collect(),
+            ledger: HashMap::new(),
+        }
     }
 
     fn reserve(order_id: OrderId, product_id: ProductId, qty: i32) -> Delta {
-        Delta { order_id, product_id, kind: DeltaKind::Reserve, delta: -qty }
+        Delta {
+            order_id,
+            product_id,
+            kind: DeltaKind::Reserve,
+            delta: -qty,
+        }
     }
 
     fn release(order_id: OrderId, product_id: ProductId, qty: i32) -> Delta {
-        Delta { order_id, product_id, kind: DeltaKind::Release, delta: qty }
+        Delta {
+            order_id,
+            product_id,
+            kind: DeltaKind::Release,
+            delta: qty,
+        }
     }
 
     /// The view that the next batch reads, after this plan was written.
     fn after(mut view: View, plan: &Plan) -> View {
         view.stock.extend(&plan.changed_stock);
         let rows = plan.new_movements.iter();
-        view.ledger.extend(rows.map(|row| ((row.order_id, row.kind), *row)));
+        view.ledger
+            .extend(rows.map(|row| ((row.order_id, row.kind), *row)));
         view
     }
 
@@ -242,7 +281,9 @@ mod tests {
 
     #[test]
     fn orders_are_served_first_come_first_served_and_never_oversold() {
-        let orders: Vec<_> = [4, 4, 2, 1].map(|qty| reserve(OrderId::random(), CUP, qty)).into();
+        let orders: Vec<_> = [4, 4, 2, 1]
+            .map(|qty| reserve(OrderId::random(), CUP, qty))
+            .into();
         let plan = decide(stock(&[(CUP, 6)]), &orders, at(0));
         let found: Vec<_> = plan.decisions.iter().map(status).collect();
         let rejected = Some((Status::Rejected, Some(Reason::OutOfStock)));
@@ -310,7 +351,11 @@ mod tests {
     #[test]
     fn what_a_release_gives_back_serves_the_next_order_of_the_batch() {
         let (first, second) = (OrderId::random(), OrderId::random());
-        let batch = [reserve(first, CUP, 5), release(first, CUP, 5), reserve(second, CUP, 5)];
+        let batch = [
+            reserve(first, CUP, 5),
+            release(first, CUP, 5),
+            reserve(second, CUP, 5),
+        ];
         let plan = decide(stock(&[(CUP, 5)]), &batch, at(0));
         assert_eq!(status(&plan.decisions[2]), Some((Status::Confirmed, None)));
         assert_eq!(plan.changed_stock, [(CUP, 0)].into());
@@ -319,19 +364,30 @@ mod tests {
     #[test]
     fn a_release_of_a_rejected_order_is_recorded_without_a_fact() {
         let order = OrderId::random();
-        let batch = [reserve(order, CUP, 6), release(order, CUP, 6), release(order, CUP, 6)];
+        let batch = [
+            reserve(order, CUP, 6),
+            release(order, CUP, 6),
+            release(order, CUP, 6),
+        ];
         let plan = decide(stock(&[(CUP, 5)]), &batch, at(0));
         assert_eq!(plan.decisions[1], Decision::Applied(None));
         assert_eq!(plan.decisions[2], Decision::Repeated(None));
         assert_eq!(plan.new_movements.len(), 2);
-        assert_eq!((plan.new_movements[1].delta, plan.new_movements[1].status), (0, None));
+        assert_eq!(
+            (plan.new_movements[1].delta, plan.new_movements[1].status),
+            (0, None)
+        );
         assert!(plan.changed_stock.is_empty());
     }
 
     #[test]
     fn a_release_that_overtakes_its_reserve_cancels_it() {
         let order = OrderId::random();
-        let batch = [release(order, CUP, 2), reserve(order, CUP, 2), release(order, CUP, 2)];
+        let batch = [
+            release(order, CUP, 2),
+            reserve(order, CUP, 2),
+            release(order, CUP, 2),
+        ];
         let plan = decide(stock(&[(CUP, 5)]), &batch, at(0));
         let reason = Some(Reason::CancelledFirst);
         for decision in &plan.decisions {
@@ -339,16 +395,25 @@ mod tests {
         }
         assert!(matches!(plan.decisions[1], Decision::Repeated(_)));
         assert!(plan.changed_stock.is_empty());
-        let kinds: Vec<_> = plan.new_movements.iter().map(|row| (row.kind, row.delta)).collect();
+        let kinds: Vec<_> = plan
+            .new_movements
+            .iter()
+            .map(|row| (row.kind, row.delta))
+            .collect();
         assert_eq!(kinds, [(DeltaKind::Reserve, 0), (DeltaKind::Release, 0)]);
-        let Decision::Applied(Some(fact)) = plan.decisions[0] else { panic!() };
+        let Decision::Applied(Some(fact)) = plan.decisions[0] else {
+            panic!()
+        };
         assert_eq!(fact.kind, DeltaKind::Reserve);
     }
 
     #[test]
     fn a_release_of_another_product_is_bad_data_even_when_repeated() {
         let order = OrderId::random();
-        let bad = BadDelta::OtherProduct { released: POT, reserved: CUP };
+        let bad = BadDelta::OtherProduct {
+            released: POT,
+            reserved: CUP,
+        };
         let batch = [
             reserve(order, CUP, 2),
             release(order, POT, 2),
@@ -370,7 +435,10 @@ mod tests {
         let mut view = after(stock(&[]), &taken);
         view.stock.clear();
         let gone = decide(view.clone(), &[release(order, CUP, 5)], at(0));
-        assert_eq!(gone.decisions, [Decision::Bad(BadDelta::NoSuchProduct(CUP))]);
+        assert_eq!(
+            gone.decisions,
+            [Decision::Bad(BadDelta::NoSuchProduct(CUP))]
+        );
         view.stock.insert(CUP, i64::MAX);
         let full = decide(view, &[release(order, CUP, 5)], at(0));
         assert_eq!(full.decisions, [Decision::Bad(BadDelta::Overflow(CUP))]);

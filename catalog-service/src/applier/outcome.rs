@@ -24,7 +24,11 @@ pub(super) fn outcome(
                 reason = %bad,
                 "dead letter"
             );
-            Some(dead_letter(&topics.dead_letters.name, consumed, &bad.to_string()))
+            Some(dead_letter(
+                &topics.dead_letters.name,
+                consumed,
+                &bad.to_string(),
+            ))
         }
     }
 }

@@ -26,7 +26,11 @@ pub enum StockLedger {
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema, EnumIter, DeriveActiveEnum,
 )]
 #[serde(rename_all = "lowercase")]
-#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(8))", rename_all = "lowercase")]
+#[sea_orm(
+    rs_type = "String",
+    db_type = "String(StringLen::N(8))",
+    rename_all = "lowercase"
+)]
 pub enum EntryKind {
     /// The quantity a product was created with.
     Initial,

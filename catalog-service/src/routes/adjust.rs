@@ -22,7 +22,11 @@ pub struct AdjustmentRequest {
     pub reason: String,
 }
 
-type Parts = (ProductId, Result<Option<String>, FieldError>, AdjustmentRequest);
+type Parts = (
+    ProductId,
+    Result<Option<String>, FieldError>,
+    AdjustmentRequest,
+);
 
 impl TryFrom<Parts> for Adjustment {
     type Error = Vec<FieldError>;
@@ -30,7 +34,12 @@ impl TryFrom<Parts> for Adjustment {
     fn try_from((product_id, key, request): Parts) -> Result<Self, Self::Error> {
         let missing = || FieldError::new("Idempotency-Key", "is required");
         let mut errors = Vec::new();
-        check_range("delta", request.delta, (-MAX_ADJUSTMENT, MAX_ADJUSTMENT), &mut errors);
+        check_range(
+            "delta",
+            request.delta,
+            (-MAX_ADJUSTMENT, MAX_ADJUSTMENT),
+            &mut errors,
+        );
         if request.delta == 0 {
             errors.push(FieldError::new("delta", "must not be 0"));
         }
@@ -38,7 +47,12 @@ impl TryFrom<Parts> for Adjustment {
         match key.and_then(|key| key.ok_or_else(missing)) {
             Ok(key) if errors.is_empty() => {
                 let AdjustmentRequest { delta, reason } = request;
-                Ok(Self { product_id, key, delta, reason })
+                Ok(Self {
+                    product_id,
+                    key,
+                    delta,
+                    reason,
+                })
             }
             key => {
                 errors.extend(key.err());

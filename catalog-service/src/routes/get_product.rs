@@ -30,6 +30,8 @@ pub(super) async fn get_product(
     path: Path<ProductId>,
 ) -> Answer<Json<Product>> {
     let id = path.into_inner();
-    let found = store::find_product(&catalog.db, id).await.map_err(|e| problem::database(&e))?;
+    let found = store::find_product(&catalog.db, id)
+        .await
+        .map_err(|e| problem::database(&e))?;
     found.map(Json).ok_or_else(|| problem::unknown_product(id))
 }

@@ -1,13 +1,10 @@
-use std::fmt::Write;
-
 use actix_web::web::{Data, Json, Path, Query};
 use sea_orm::ActiveEnum;
 use serde::Deserialize;
 use shared::contract::{ProductId, Timestamp};
-use shared::http::{FieldError, Problem, ProblemDocument};
+use shared::http::{FieldError, Page, Problem, ProblemDocument, bad_cursor, page_limit};
 use utoipa::IntoParams;
 
-use super::page::{Page, bad_cursor, limit};
 use super::Answer;
 use super::problem::{self, ReadProblems};
 use crate::catalog::Catalog;
@@ -29,9 +26,16 @@ impl TryFrom<(ProductId, ListLedger)> for LedgerPage {
     type Error = Vec<FieldError>;
 
     fn try_from((product_id, query): (ProductId, ListLedger)) -> Result<Self, Self::Error> {
-        let after = query.cursor.map(|cursor| position(&cursor).ok_or_else(bad_cursor)).transpose();
-        match (limit(query.limit), after) {
-            (Ok(limit), Ok(after)) => Ok(Self { product_id, after, limit }),
+        let after = query
+            .cursor
+            .map(|cursor| position(&cursor).ok_or_else(bad_cursor))
+            .transpose();
+        match (page_limit(query.limit), after) {
+            (Ok(limit), Ok(after)) => Ok(Self {
+                product_id,
+                after,
+                limit,
+            }),
             (limit, after) => Err(limit.err().into_iter().chain(after.err()).collect()),
         }
     }
@@ -42,19 +46,13 @@ impl TryFrom<(ProductId, ListLedger)> for LedgerPage {
 fn cursor(entry: &Entry) -> String {
     let kind = entry.kind.to_value();
     let text = format!("{}.{kind}.{}", entry.decided_at.millis(), entry.reference);
-    text.bytes().fold(String::new(), |mut hex, byte| {
-        let written = write!(hex, "{byte:02x}");
-        debug_assert!(written.is_ok(), "a String takes everything");
-        hex
-    })
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn position(cursor: &str) -> Option<LedgerPosition> {
-    if !cursor.is_ascii() || cursor.len() % 2 != 0 {
-        return None;
-    }
-    let bytes = (0..cursor.len()).step_by(2).map(|at| u8::from_str_radix(&cursor[at..at + 2], 16));
-    let text = String::from_utf8(bytes.collect::<Result<_, _>>().ok()?).ok()?;
+    let pairs = cursor.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    let text = String::from_utf8(bytes.collect::<Option<_>>()?).ok()?;
     let mut parts = text.splitn(3, '.');
     Some(LedgerPosition {
         decided_at: Timestamp::from_millis(parts.next()?.parse().ok()?)?,
@@ -86,13 +84,23 @@ pub(super) async fn list_ledger(
     query: Query<ListLedger>,
 ) -> Answer<Json<Page<Entry>>> {
     let id = path.into_inner();
-    let page = LedgerPage::try_from((id, query.into_inner())).map_err(Problem::invalid)?;
+    let page = LedgerPage::try_from((id, query.into_inner())).map_err(Problem::bad_query)?;
     let product = store::find_product(&catalog.db, id).await;
-    if product.map_err(|error| problem::database(&error))?.is_none() {
+    if product
+        .map_err(|error| problem::database(&error))?
+        .is_none()
+    {
         return Err(problem::unknown_product(id));
     }
     let limit = page.limit;
-    let entries = store::list_entries(&catalog.db, LedgerPage { limit: limit + 1, ..page }).await;
+    let entries = store::list_entries(
+        &catalog.db,
+        LedgerPage {
+            limit: limit + 1,
+            ..page
+        },
+    )
+    .await;
     let entries = entries.map_err(|error| problem::database(&error))?;
     Ok(Json(Page::of(entries, limit, cursor)))
 }

@@ -1,12 +1,11 @@
 use actix_web::web::{Data, Json, Query};
 use serde::Deserialize;
 use shared::contract::ProductId;
-use shared::http::{FieldError, Problem};
+use shared::http::{FieldError, Page, Problem, bad_cursor, page_limit};
 use utoipa::IntoParams;
 
-use super::page::{Page, bad_cursor, limit};
-use super::problem::{self, ReadProblems};
 use super::Answer;
+use super::problem::{self, ReadProblems};
 use crate::catalog::Catalog;
 use crate::entities::Product;
 use crate::store::{self, StockPage};
@@ -26,10 +25,17 @@ impl TryFrom<ListProducts> for StockPage {
     type Error = Vec<FieldError>;
 
     fn try_from(query: ListProducts) -> Result<Self, Self::Error> {
-        let after = query.cursor.map(|cursor| cursor.parse().map(ProductId)).transpose();
-        match (limit(query.limit), after) {
+        let after = query
+            .cursor
+            .map(|cursor| cursor.parse().map(ProductId))
+            .transpose();
+        match (page_limit(query.limit), after) {
             (Ok(limit), Ok(after)) => Ok(Self { after, limit }),
-            (limit, after) => Err(limit.err().into_iter().chain(after.err().map(|_| bad_cursor())).collect()),
+            (limit, after) => Err(limit
+                .err()
+                .into_iter()
+                .chain(after.err().map(|_| bad_cursor()))
+                .collect()),
         }
     }
 }
@@ -49,9 +55,14 @@ pub(super) async fn list_products(
     catalog: Data<Catalog>,
     query: Query<ListProducts>,
 ) -> Answer<Json<Page<Product>>> {
-    let page = StockPage::try_from(query.into_inner()).map_err(Problem::invalid)?;
-    let one_more = StockPage { limit: page.limit + 1, ..page };
+    let page = StockPage::try_from(query.into_inner()).map_err(Problem::bad_query)?;
+    let one_more = StockPage {
+        limit: page.limit + 1,
+        ..page
+    };
     let products = store::list_products(&catalog.db, one_more).await;
     let products = products.map_err(|error| problem::database(&error))?;
-    Ok(Json(Page::of(products, page.limit, |last| last.product_id.to_string())))
+    Ok(Json(Page::of(products, page.limit, |last| {
+        last.product_id.to_string()
+    })))
 }

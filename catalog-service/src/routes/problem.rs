@@ -64,8 +64,7 @@ pub(super) struct WriteProblems;
 impl IntoResponses for ReadProblems {
     fn responses() -> Responses {
         problems(&[
-            (400, "The path or the query cannot be read"),
-            (422, "A rule is broken; `errors` names each"),
+            (400, "The path or the query makes no sense"),
             (503, "Not possible right now; `Retry-After` says when"),
         ])
     }
@@ -78,7 +77,10 @@ impl IntoResponses for WriteProblems {
             (413, "The body is too large"),
             (415, "The body is not `application/json`"),
             (422, "A rule is broken; `errors` names each"),
-            (503, "Nothing was changed; `Retry-After` says when to try again"),
+            (
+                503,
+                "Nothing was changed; `Retry-After` says when to try again",
+            ),
         ])
     }
 }

@@ -6,9 +6,9 @@ use shared::contract::ProductId;
 use shared::http::{FieldError, JsonBody, Problem};
 use utoipa::ToSchema;
 
-use super::rules::{check_range, check_text};
 use super::Answer;
 use super::problem::{self, WriteProblems};
+use super::rules::{check_range, check_text};
 use crate::catalog::{Catalog, MAX_PRICE, MAX_STOCK, ProductDetails, Written};
 use crate::entities::Product;
 
@@ -34,13 +34,27 @@ impl TryFrom<(ProductId, ProductRequest)> for ProductDetails {
         let mut errors = Vec::new();
         check_range("product_id", product_id.0, (1, i64::MAX), &mut errors);
         check_text("name", &request.name, &mut errors);
-        check_range("unit_price", request.unit_price, (0, MAX_PRICE), &mut errors);
+        check_range(
+            "unit_price",
+            request.unit_price,
+            (0, MAX_PRICE),
+            &mut errors,
+        );
         check_range("qty", request.qty, (0, MAX_STOCK), &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
-        let ProductRequest { name, unit_price, qty } = request;
-        Ok(Self { product_id, name, unit_price, qty })
+        let ProductRequest {
+            name,
+            unit_price,
+            qty,
+        } = request;
+        Ok(Self {
+            product_id,
+            name,
+            unit_price,
+            qty,
+        })
     }
 }
 
@@ -64,7 +78,10 @@ pub(super) async fn put_product(
 ) -> Answer<HttpResponse> {
     let details = ProductDetails::try_from((path.into_inner(), request));
     let details = details.map_err(Problem::invalid)?;
-    let written = catalog.put(&details).await.map_err(|error| problem::database(&error))?;
+    let written = catalog
+        .put(&details)
+        .await
+        .map_err(|error| problem::database(&error))?;
     Ok(match written {
         Written::Existing(product) => HttpResponse::Ok().json(product),
         Written::New(product) => HttpResponse::Created()

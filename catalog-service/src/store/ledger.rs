@@ -2,7 +2,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult};
 use shared::contract::{ProductId, Timestamp};
 
-use super::rows_per_statement;
+use super::pieces;
 use crate::entities::{Entry, EntryKind, Reference, StockLedger};
 
 const COLUMNS: [StockLedger; 7] = [
@@ -48,8 +48,7 @@ pub async fn order_entries(
 ) -> Result<Vec<Entry>, DbErr> {
     let mut entries = Vec::new();
     let kinds = [EntryKind::Reserve, EntryKind::Release];
-    let most = rows_per_statement(transaction.get_database_backend(), 1) - kinds.len();
-    for orders in orders.chunks(most) {
+    for orders in pieces(orders) {
         let statement = select()
             .and_where(Expr::col(StockLedger::Reference).is_in(orders.iter().cloned()))
             .and_where(Expr::col(StockLedger::Kind).is_in(kinds))
@@ -65,7 +64,7 @@ pub async fn insert_entries(
     entries: &[Entry],
 ) -> Result<(), DbErr> {
     let backend = transaction.get_database_backend();
-    for entries in entries.chunks(rows_per_statement(backend, COLUMNS.len())) {
+    for entries in pieces(entries) {
         let statement = Query::insert()
             .into_table(StockLedger::Table)
             .columns(COLUMNS)
@@ -114,17 +113,26 @@ fn older_than(position: LedgerPosition, backend: DbBackend) -> Expr {
     let same_reference = reference()
         .eq(position.reference.clone())
         .and(Expr::col(StockLedger::Kind).lt(position.kind));
-    let same_time = reference().lt(position.reference.clone()).or(same_reference);
-    time().lte(decided_at()).and(time().lt(decided_at()).or(same_time))
+    let same_time = reference()
+        .lt(position.reference.clone())
+        .or(same_reference);
+    time()
+        .lte(decided_at())
+        .and(time().lt(decided_at()).or(same_time))
 }
 
 fn select() -> SelectStatement {
-    Query::select().columns(COLUMNS).from(StockLedger::Table).take()
+    Query::select()
+        .columns(COLUMNS)
+        .from(StockLedger::Table)
+        .take()
 }
 
 async fn all(db: &impl ConnectionTrait, statement: &SelectStatement) -> Result<Vec<Entry>, DbErr> {
     let rows = db.query_all(statement).await?;
-    rows.iter().map(|row| Entry::from_query_result(row, "")).collect()
+    rows.iter()
+        .map(|row| Entry::from_query_result(row, ""))
+        .collect()
 }
 
 /// In the order of [`COLUMNS`].

@@ -4,11 +4,16 @@ use sea_orm::sea_query::{Expr, ExprTrait, LockType, OnConflict, Order, Query, Se
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult};
 use shared::contract::ProductId;
 
-use super::rows_per_statement;
+use super::pieces;
 use crate::entities::{Product, Stock};
 
-const COLUMNS: [Stock; 5] =
-    [Stock::ProductId, Stock::Name, Stock::UnitPrice, Stock::Qty, Stock::UpdatedAt];
+const COLUMNS: [Stock; 5] = [
+    Stock::ProductId,
+    Stock::Name,
+    Stock::UnitPrice,
+    Stock::Qty,
+    Stock::UpdatedAt,
+];
 
 /// Which products to list, in the order of their ids.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +30,7 @@ pub async fn lock_products(
 ) -> Result<BTreeMap<ProductId, Product>, DbErr> {
     let ids: Vec<_> = ids.iter().copied().collect();
     let mut products = BTreeMap::new();
-    for ids in ids.chunks(rows_per_statement(transaction.get_database_backend(), 1)) {
+    for ids in pieces(&ids) {
         let statement = select()
             .and_where(Expr::col(Stock::ProductId).is_in(ids.iter().copied()))
             .order_by(Stock::ProductId, Order::Asc)
@@ -44,7 +49,7 @@ pub async fn write_quantities(
     products: &[Product],
 ) -> Result<(), DbErr> {
     let backend = transaction.get_database_backend();
-    for products in products.chunks(rows_per_statement(backend, COLUMNS.len())) {
+    for products in pieces(products) {
         // The rows exist, so this is the multi-row update that all databases share.
         let conflict = OnConflict::column(Stock::ProductId)
             .update_columns([Stock::Qty, Stock::UpdatedAt])
@@ -77,7 +82,9 @@ pub async fn update_details(
     transaction: &DatabaseTransaction,
     product: &Product,
 ) -> Result<(), DbErr> {
-    let updated_at = product.updated_at.to_value(transaction.get_database_backend());
+    let updated_at = product
+        .updated_at
+        .to_value(transaction.get_database_backend());
     let statement = Query::update()
         .table(Stock::Table)
         .value(Stock::Name, product.name.as_str())
@@ -92,7 +99,9 @@ pub async fn find_product(
     db: &impl ConnectionTrait,
     id: ProductId,
 ) -> Result<Option<Product>, DbErr> {
-    let statement = select().and_where(Expr::col(Stock::ProductId).eq(id)).take();
+    let statement = select()
+        .and_where(Expr::col(Stock::ProductId).eq(id))
+        .take();
     Ok(all(db, &statement).await?.pop())
 }
 
@@ -104,7 +113,9 @@ pub async fn list_products(
     if let Some(after) = page.after {
         statement.and_where(Expr::col(Stock::ProductId).gt(after));
     }
-    statement.order_by(Stock::ProductId, Order::Asc).limit(page.limit);
+    statement
+        .order_by(Stock::ProductId, Order::Asc)
+        .limit(page.limit);
     all(db, &statement).await
 }
 
@@ -117,7 +128,9 @@ async fn all(
     statement: &SelectStatement,
 ) -> Result<Vec<Product>, DbErr> {
     let rows = db.query_all(statement).await?;
-    rows.iter().map(|row| Product::from_query_result(row, "")).collect()
+    rows.iter()
+        .map(|row| Product::from_query_result(row, ""))
+        .collect()
 }
 
 /// In the order of [`COLUMNS`].

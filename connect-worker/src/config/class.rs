@@ -18,9 +18,18 @@ pub enum Kind {
 }
 
 const CLASSES: [(&str, Class); 3] = [
-    ("io.debezium.connector.jdbc.JdbcSinkConnector", Class::DebeziumSink),
-    ("io.confluent.connect.jdbc.JdbcSinkConnector", Class::ConfluentSink),
-    ("io.aiven.connect.jdbc.JdbcSinkConnector", Class::ConfluentSink),
+    (
+        "io.debezium.connector.jdbc.JdbcSinkConnector",
+        Class::DebeziumSink,
+    ),
+    (
+        "io.confluent.connect.jdbc.JdbcSinkConnector",
+        Class::ConfluentSink,
+    ),
+    (
+        "io.aiven.connect.jdbc.JdbcSinkConnector",
+        Class::ConfluentSink,
+    ),
 ];
 
 impl Class {
@@ -43,9 +52,8 @@ impl Class {
 
 fn unknown(name: &str) -> ConfigErrors {
     let classes = CLASSES.map(|(class, _)| class);
-    let hint = closest(name, classes).map_or_else(String::new, |class| {
-        format!(", did you mean {class}?")
-    });
+    let hint =
+        closest(name, classes).map_or_else(String::new, |class| format!(", did you mean {class}?"));
     ConfigErrors::one(format!(
         "Failed to find any class that implements Connector and which name matches {name}{hint}; \
          available connectors are: {}",

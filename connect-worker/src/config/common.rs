@@ -24,18 +24,34 @@ pub(super) struct Common {
     pub(super) consumer: BTreeMap<String, String>,
 }
 
-const UNSUPPORTED: [&str; 4] = ["topics.regex", "transforms", "predicates", "errors.retry.timeout"];
+const UNSUPPORTED: [&str; 4] = [
+    "topics.regex",
+    "transforms",
+    "predicates",
+    "errors.retry.timeout",
+];
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Common {
-    for key in ["name", "connector.class", "header.converter", "config.action.reload"] {
+    for key in [
+        "name",
+        "connector.class",
+        "header.converter",
+        "config.action.reload",
+    ] {
         reader.text(key);
     }
-    for key in ["errors.log.enable", "errors.log.include.messages", "errors.retry.delay.max.ms"] {
+    for key in [
+        "errors.log.enable",
+        "errors.log.include.messages",
+        "errors.retry.delay.max.ms",
+    ] {
         reader.text(key);
     }
     reader.refuse(&UNSUPPORTED);
     let consumer = reader.with_prefix("consumer.override.");
-    let consumer = consumer.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let consumer = consumer
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
     let common = Common {
         tasks_max: tasks_max(reader),
         topics: topics(reader),
@@ -118,13 +134,19 @@ fn errors(reader: &mut Reader<'_>) -> ErrorRules {
     let replication = reader.number("errors.deadletterqueue.topic.replication.factor", 3);
     let headers = reader.flag("errors.deadletterqueue.context.headers.enable", false);
     let topic = reader.text("errors.deadletterqueue.topic.name");
-    let dead_letters =
-        topic.map(|topic| DeadLetterRules { topic: topic.to_owned(), replication, headers });
-    ErrorRules { tolerate, dead_letters }
+    let dead_letters = topic.map(|topic| DeadLetterRules {
+        topic: topic.to_owned(),
+        replication,
+        headers,
+    });
+    ErrorRules {
+        tolerate,
+        dead_letters,
+    }
 }
 
-/// Rows per statement where `batch.size` does not say. More gains nothing measurable.
-pub(super) const LARGEST_STATEMENT: usize = 1_024;
+/// Rows per statement where `batch.size` does not say. More gains no speed and takes memory.
+pub(super) const LARGEST_STATEMENT: usize = 256;
 
 /// `user` and `password` as their keys said, which differ by connector.
 pub(super) fn database(
@@ -134,7 +156,9 @@ pub(super) fn database(
 ) -> Option<Secret> {
     let url = reader.required("connection.url")?;
     let database = driver_url(url, user, password);
-    database.map_err(|error| reader.error(error.to_string())).ok()
+    database
+        .map_err(|error| reader.error(error.to_string()))
+        .ok()
 }
 
 pub(super) fn insert_mode(reader: &mut Reader<'_>) -> InsertMode {
@@ -142,7 +166,10 @@ pub(super) fn insert_mode(reader: &mut Reader<'_>) -> InsertMode {
         reader.invalid("insert.mode", "connect-worker has insert and upsert");
         return InsertMode::Insert;
     }
-    let modes = [("insert", InsertMode::Insert), ("upsert", InsertMode::Upsert)];
+    let modes = [
+        ("insert", InsertMode::Insert),
+        ("upsert", InsertMode::Upsert),
+    ];
     reader.choice("insert.mode", InsertMode::Insert, &modes)
 }
 

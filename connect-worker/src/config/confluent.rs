@@ -24,7 +24,12 @@ pub(super) fn parse(properties: &Properties) -> Result<SinkConfig, ConfigErrors>
     let common = common::read(&mut reader);
     reader.refuse(&UNSUPPORTED);
     // The driver finds the dialect by the URL, and waits for a lost database by itself.
-    for key in ["dialect.name", "connection.attempts", "connection.backoff.ms", "table.types"] {
+    for key in [
+        "dialect.name",
+        "connection.attempts",
+        "connection.backoff.ms",
+        "table.types",
+    ] {
         reader.text(key);
     }
     let user = reader.text("connection.user");
@@ -45,7 +50,10 @@ fn tables(reader: &mut Reader<'_>) -> TableRules {
         insert_mode: common::insert_mode(reader),
         key: common::key_mode(reader, "pk.mode"),
         key_fields: reader.list("pk.fields"),
-        name: TableFormat { format: format.to_owned(), dots: Dots::Qualify },
+        name: TableFormat {
+            format: format.to_owned(),
+            dots: Dots::Qualify,
+        },
         create: reader.flag("auto.create", false),
         evolve: reader.flag("auto.evolve", false),
         delete: reader.flag("delete.enabled", false),

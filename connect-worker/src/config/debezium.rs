@@ -38,12 +38,18 @@ fn tables(reader: &mut Reader<'_>) -> TableRules {
     let evolution = [("none", false), ("basic", true)];
     let evolve = reader.choice("schema.evolution", false, &evolution);
     let former_format = reader.text("table.name.format");
-    let format = reader.text("collection.name.format").or(former_format).unwrap_or("${topic}");
+    let format = reader
+        .text("collection.name.format")
+        .or(former_format)
+        .unwrap_or("${topic}");
     TableRules {
         insert_mode: common::insert_mode(reader),
         key: common::key_mode(reader, "primary.key.mode"),
         key_fields: reader.list("primary.key.fields"),
-        name: TableFormat { format: format.to_owned(), dots: Dots::Replace },
+        name: TableFormat {
+            format: format.to_owned(),
+            dots: Dots::Replace,
+        },
         create: evolve,
         evolve,
         delete: reader.flag("delete.enabled", false),

@@ -32,7 +32,11 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(properties: &'a Properties) -> Self {
-        Self { properties, known: BTreeSet::new(), errors: Vec::new() }
+        Self {
+            properties,
+            known: BTreeSet::new(),
+            errors: Vec::new(),
+        }
     }
 
     pub(super) fn error(&mut self, message: impl Into<String>) {
@@ -42,7 +46,10 @@ impl<'a> Reader<'a> {
     /// A key without a value counts as absent.
     pub(super) fn text(&mut self, key: &'static str) -> Option<&'a str> {
         self.known.insert(key);
-        self.properties.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.properties
+            .get(key)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
     }
 
     pub(super) fn required(&mut self, key: &'static str) -> Option<&'a str> {
@@ -68,7 +75,9 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn number<T: FromStr>(&mut self, key: &'static str, default: T) -> T {
-        let Some(text) = self.text(key) else { return default };
+        let Some(text) = self.text(key) else {
+            return default;
+        };
         text.parse().unwrap_or_else(|_| {
             self.invalid(key, "Not a number of type INT");
             default
@@ -82,8 +91,12 @@ impl<'a> Reader<'a> {
         default: T,
         choices: &[(&str, T)],
     ) -> T {
-        let Some(text) = self.text(key) else { return default };
-        let found = choices.iter().find(|(name, _)| *name == text || name.to_uppercase() == text);
+        let Some(text) = self.text(key) else {
+            return default;
+        };
+        let found = choices
+            .iter()
+            .find(|(name, _)| *name == text || name.to_uppercase() == text);
         found.map_or_else(
             || {
                 self.invalid(key, "Invalid enumerator");
@@ -95,7 +108,10 @@ impl<'a> Reader<'a> {
 
     pub(super) fn list(&mut self, key: &'static str) -> Vec<String> {
         let items = self.text(key).unwrap_or("").split(',').map(str::trim);
-        items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        items
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Keys that begin with a prefix, without it.
@@ -110,19 +126,27 @@ impl<'a> Reader<'a> {
     pub(super) fn refuse(&mut self, keys: &[&'static str]) {
         for key in keys {
             if self.text(key).is_some() {
-                self.error(format!("Configuration \"{key}\" is not supported by connect-worker"));
+                self.error(format!(
+                    "Configuration \"{key}\" is not supported by connect-worker"
+                ));
             }
         }
     }
 
     pub(super) fn invalid(&mut self, key: &'static str, problem: &str) {
         let value = self.text(key).unwrap_or("");
-        self.error(format!("Invalid value {value} for configuration {key}: {problem}"));
+        self.error(format!(
+            "Invalid value {value} for configuration {key}: {problem}"
+        ));
     }
 
     /// Keys that nobody asked for, each with the key it may have been meant to be.
     pub(super) fn unknown(&self) -> Vec<String> {
-        let prefixes = ["consumer.override.", "producer.override.", "admin.override."];
+        let prefixes = [
+            "consumer.override.",
+            "producer.override.",
+            "admin.override.",
+        ];
         let is_known = |key: &str| {
             self.known.contains(key)
                 || prefixes.iter().any(|prefix| key.starts_with(prefix))
@@ -131,9 +155,16 @@ impl<'a> Reader<'a> {
         };
         let describe = |key: &String| {
             let hint = closest(key, self.known.iter().copied());
-            hint.map_or_else(|| key.clone(), |hint| format!("{key} (did you mean {hint}?)"))
+            hint.map_or_else(
+                || key.clone(),
+                |hint| format!("{key} (did you mean {hint}?)"),
+            )
         };
-        self.properties.keys().filter(|key| !is_known(key)).map(describe).collect()
+        self.properties
+            .keys()
+            .filter(|key| !is_known(key))
+            .map(describe)
+            .collect()
     }
 
     /// An unknown key is only warned about, as in Connect; beside an error it is named too,
@@ -144,12 +175,17 @@ impl<'a> Reader<'a> {
             && let Some(parsed) = parsed
         {
             if !unknown.is_empty() {
-                tracing::warn!(keys = unknown.join(", "), "unknown connector configuration ignored");
+                tracing::warn!(
+                    keys = unknown.join(", "),
+                    "unknown connector configuration ignored"
+                );
             }
             return Ok(parsed);
         }
         let mut errors = self.errors;
-        let misspelt = unknown.into_iter().filter(|key| key.contains("did you mean"));
+        let misspelt = unknown
+            .into_iter()
+            .filter(|key| key.contains("did you mean"));
         errors.extend(misspelt.map(|key| format!("Unknown configuration {key}")));
         Err(ConfigErrors(errors))
     }

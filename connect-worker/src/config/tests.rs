@@ -13,7 +13,9 @@ fn properties(class: &str, more: &[(&str, &str)]) -> Properties {
         ("topics", "orders"),
     ];
     let pairs = base.iter().chain(more);
-    pairs.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 fn parse(class: &str, more: &[(&str, &str)]) -> Result<SinkConfig, String> {
@@ -32,7 +34,9 @@ fn the_orders_sink_is_read_with_its_placeholders_filled_in() {
         ("ORDERS_SINK_TASKS_MAX", "3"),
         ("ORDERS_SINK_DLQ_REPLICATION", "2"),
     ];
-    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let variables = variables
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
     let resolved = EnvSource::with_overrides(variables).resolve(&written);
     assert_eq!(resolved.missing, Default::default());
     let config = SinkConfig::parse(&resolved.properties).unwrap();
@@ -45,7 +49,13 @@ fn the_orders_sink_is_read_with_its_placeholders_filled_in() {
     assert!(!config.tables.create && !config.tables.evolve && !config.tables.delete);
     assert!(config.retries.max > 1_000_000);
     assert!(matches!(config.key_converter, Converter::String));
-    let Converter::Json { schemas: true, rules } = config.value_converter else { panic!() };
+    let Converter::Json {
+        schemas: true,
+        rules,
+    } = config.value_converter
+    else {
+        panic!()
+    };
     assert!(rules.strict);
     assert_eq!(config.consumer["isolation.level"], "read_committed");
     let dead_letters = DeadLetterRules {
@@ -53,7 +63,10 @@ fn the_orders_sink_is_read_with_its_placeholders_filled_in() {
         replication: 2,
         headers: true,
     };
-    let errors = ErrorRules { tolerate: true, dead_letters: Some(dead_letters) };
+    let errors = ErrorRules {
+        tolerate: true,
+        dead_letters: Some(dead_letters),
+    };
     assert_eq!(config.errors, errors);
     assert_eq!(masked(&written), written);
 }
@@ -99,7 +112,13 @@ fn both_families_of_keys_say_the_same() {
         assert!(config.tables.create && config.tables.evolve && config.tables.delete);
         assert_eq!(config.tables.name.format, "x_${topic}");
         assert_eq!(config.tables.batch_size, 7);
-        assert_eq!(config.retries, Retries { max: 3, delay: Duration::from_millis(20) });
+        assert_eq!(
+            config.retries,
+            Retries {
+                max: 3,
+                delay: Duration::from_millis(20)
+            }
+        );
     }
     assert_eq!(debezium.tables.on_tombstone, OnTombstone::Skip);
     assert_eq!(confluent.tables.on_tombstone, OnTombstone::Refuse);
@@ -108,9 +127,21 @@ fn both_families_of_keys_say_the_same() {
 #[test]
 fn defaults_are_those_of_each_connector() {
     let debezium = parse(DEBEZIUM, &[]).unwrap();
-    assert_eq!(debezium.retries, Retries { max: 5, delay: Duration::from_secs(1) });
+    assert_eq!(
+        debezium.retries,
+        Retries {
+            max: 5,
+            delay: Duration::from_secs(1)
+        }
+    );
     let confluent = parse("io.aiven.connect.jdbc.JdbcSinkConnector", &[]).unwrap();
-    assert_eq!(confluent.retries, Retries { max: 10, delay: Duration::from_secs(3) });
+    assert_eq!(
+        confluent.retries,
+        Retries {
+            max: 10,
+            delay: Duration::from_secs(3)
+        }
+    );
     assert_eq!(confluent.tasks_max, 1);
     assert_eq!(confluent.tables.key, KeyMode::None);
     assert_eq!(confluent.consumer, BTreeMap::new());
@@ -119,10 +150,18 @@ fn defaults_are_those_of_each_connector() {
 #[test]
 fn a_misspelt_class_is_answered_with_the_right_one() {
     let error = parse("io.confluent.connect.jdbc.JdbcSingConnector", &[]).unwrap_err();
-    assert!(error.contains("did you mean io.confluent.connect.jdbc.JdbcSinkConnector?"), "{error}");
+    assert!(
+        error.contains("did you mean io.confluent.connect.jdbc.JdbcSinkConnector?"),
+        "{error}"
+    );
     let error = parse("com.example.Other", &[]).unwrap_err();
-    assert!(!error.contains("did you mean") && error.contains("available connectors"), "{error}");
-    let none = SinkConfig::parse(&Properties::new()).unwrap_err().to_string();
+    assert!(
+        !error.contains("did you mean") && error.contains("available connectors"),
+        "{error}"
+    );
+    let none = SinkConfig::parse(&Properties::new())
+        .unwrap_err()
+        .to_string();
     assert!(none.contains("\"connector.class\""), "{none}");
 }
 
@@ -151,9 +190,16 @@ fn every_fault_is_named_in_one_answer() {
         "Primary key mode must be 'record_key' when delete support is enabled",
         "Unknown configuration auto.evlove (did you mean auto.evolve?)",
     ] {
-        assert!(errors.iter().any(|error| error == expected), "{expected} in {errors:?}");
+        assert!(
+            errors.iter().any(|error| error == expected),
+            "{expected} in {errors:?}"
+        );
     }
-    assert!(errors.iter().any(|error| error.contains("org.example.AvroConverter")));
+    assert!(
+        errors
+            .iter()
+            .any(|error| error.contains("org.example.AvroConverter"))
+    );
     assert_eq!(errors.len(), 8, "{errors:?}");
 }
 
@@ -167,13 +213,23 @@ fn only_whole_upper_or_lower_case_is_an_enumerator() {
 fn an_unknown_key_is_no_fault_and_an_unsupported_one_is() {
     assert!(parse(CONFLUENT, &[("my.note", "x"), ("delete.enbaled", "false")]).is_ok());
     let error = parse(CONFLUENT, &[("transforms", "a")]).unwrap_err();
-    assert_eq!(error, "Configuration \"transforms\" is not supported by connect-worker");
+    assert_eq!(
+        error,
+        "Configuration \"transforms\" is not supported by connect-worker"
+    );
 }
 
 #[test]
 fn the_dead_letter_topic_cannot_be_consumed_too() {
-    let error = parse(CONFLUENT, &[("errors.deadletterqueue.topic.name", "orders")]).unwrap_err();
-    assert!(error.contains("The DLQ topic 'orders' may not be included"), "{error}");
+    let error = parse(
+        CONFLUENT,
+        &[("errors.deadletterqueue.topic.name", "orders")],
+    )
+    .unwrap_err();
+    assert!(
+        error.contains("The DLQ topic 'orders' may not be included"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -58,9 +58,7 @@ impl Dialect for MySql {
         match value {
             Value::Bool(value) => Some(u8::from(*value).to_string()),
             Value::Bytes(bytes) => Some(format!("x'{}'", values::hex(bytes))),
-            Value::String(text) => {
-                values::literal(&Value::String(text.replace('\\', "\\\\")))
-            }
+            Value::String(text) => values::literal(&Value::String(text.replace('\\', "\\\\"))),
             other => values::literal(other),
         }
     }
@@ -71,7 +69,10 @@ impl Dialect for MySql {
 
     fn on_conflict(&self, keys: &[String], others: &[String]) -> String {
         let names = if others.is_empty() { keys } else { others };
-        let updates: Vec<_> = names.iter().map(|name| format!("{name} = VALUES({name})")).collect();
+        let updates: Vec<_> = names
+            .iter()
+            .map(|name| format!("{name} = VALUES({name})"))
+            .collect();
         format!(" ON DUPLICATE KEY UPDATE {}", updates.join(", "))
     }
 

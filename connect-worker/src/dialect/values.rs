@@ -88,9 +88,10 @@ pub(super) fn literal(value: &Value) -> Option<String> {
         Value::String(text) => format!("'{}'", text.replace('\'', "''")),
         Value::Date(days) => date(*days).ok()?.format("'%Y-%m-%d'").to_string(),
         Value::Time(millis) => time(*millis).ok()?.format("'%H:%M:%S%.3f'").to_string(),
-        Value::Timestamp(millis) => {
-            timestamp(*millis).ok()?.format("'%Y-%m-%d %H:%M:%S%.3f'").to_string()
-        }
+        Value::Timestamp(millis) => timestamp(*millis)
+            .ok()?
+            .format("'%Y-%m-%d %H:%M:%S%.3f'")
+            .to_string(),
         _ => return None,
     })
 }

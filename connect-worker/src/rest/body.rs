@@ -20,18 +20,23 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ConnectError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
         let is_json = media_type.is_some_and(|text| text.starts_with("application/json"));
         let bytes = web::Bytes::from_request(request, payload);
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|error| {
-                ConnectError::plain(error.as_response_error().status_code())
-            })?;
+            let bytes = bytes
+                .await
+                .map_err(|error| ConnectError::plain(error.as_response_error().status_code()))?;
             if !is_json {
                 return Err(ConnectError::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE));
             }
             let parsed = serde_json::from_slice(&bytes);
-            parsed.map(Self).map_err(|error| ConnectError::bad_request(error.to_string()))
+            parsed
+                .map(Self)
+                .map_err(|error| ConnectError::bad_request(error.to_string()))
         })
     }
 }
@@ -63,9 +68,9 @@ fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Properties, 
         Value::Number(number) => Some(Ok((key, number.to_string()))),
         Value::Bool(flag) => Some(Ok((key, flag.to_string()))),
         Value::Null => None,
-        Value::Array(_) | Value::Object(_) => {
-            Some(Err(de::Error::custom(format!("configuration \"{key}\" is not a text"))))
-        }
+        Value::Array(_) | Value::Object(_) => Some(Err(de::Error::custom(format!(
+            "configuration \"{key}\" is not a text"
+        )))),
     };
     members.into_iter().filter_map(text).collect()
 }

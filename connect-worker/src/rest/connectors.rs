@@ -18,7 +18,11 @@ pub(super) async fn list(
     supervisor: Data<Supervisor>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Answer<Value> {
-    let asks = |what: &str| query.iter().any(|(key, value)| key == "expand" && value == what);
+    let asks = |what: &str| {
+        query
+            .iter()
+            .any(|(key, value)| key == "expand" && value == what)
+    };
     let names = supervisor.names();
     if !asks("status") && !asks("info") {
         return Ok(web::Json(json!(names)));
@@ -42,16 +46,23 @@ pub(super) async fn create(
     Json(request): Json<CreateConnector>,
 ) -> Result<HttpResponse, ConnectError> {
     let name = request.name.trim();
-    let info = supervisor.create(name, request.config, request.initial_state).await?;
+    let info = supervisor
+        .create(name, request.config, request.initial_state)
+        .await?;
     Ok(created(&info))
 }
 
 fn created(info: &ConnectorInfo) -> HttpResponse {
     let location = format!("/connectors/{}", info.name);
-    HttpResponse::Created().insert_header((LOCATION, location)).json(info)
+    HttpResponse::Created()
+        .insert_header((LOCATION, location))
+        .json(info)
 }
 
-pub(super) async fn info(supervisor: Data<Supervisor>, name: Path<String>) -> Answer<ConnectorInfo> {
+pub(super) async fn info(
+    supervisor: Data<Supervisor>,
+    name: Path<String>,
+) -> Answer<ConnectorInfo> {
     Ok(web::Json(supervisor.info(&name)?))
 }
 
@@ -65,7 +76,11 @@ pub(super) async fn put_config(
     Json(request): Json<PutConfig>,
 ) -> Result<HttpResponse, ConnectError> {
     let (info, is_new) = supervisor.put(&name, request.config).await?;
-    Ok(if is_new { created(&info) } else { HttpResponse::Ok().json(info) })
+    Ok(if is_new {
+        created(&info)
+    } else {
+        HttpResponse::Ok().json(info)
+    })
 }
 
 pub(super) async fn delete(
@@ -83,7 +98,10 @@ pub(super) async fn status(
     Ok(web::Json(supervisor.status(&name)?))
 }
 
-pub(super) async fn tasks(supervisor: Data<Supervisor>, name: Path<String>) -> Answer<Vec<TaskInfo>> {
+pub(super) async fn tasks(
+    supervisor: Data<Supervisor>,
+    name: Path<String>,
+) -> Answer<Vec<TaskInfo>> {
     Ok(web::Json(supervisor.tasks(&name)?))
 }
 

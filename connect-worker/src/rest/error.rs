@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use crate::supervisor::SupervisorError;
 
+/// The body of every error.
 #[derive(Debug, Serialize)]
-pub struct ErrorBody {
+struct ErrorBody {
     error_code: u16,
     message: String,
 }
@@ -21,12 +22,18 @@ pub(super) struct ConnectError {
 
 impl ConnectError {
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, message: message.into() }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            message: message.into(),
+        }
     }
 
     /// What Connect's web server says where its API says nothing.
     pub(super) fn plain(status: StatusCode) -> Self {
-        Self { status, message: format!("HTTP {status}") }
+        Self {
+            status,
+            message: format!("HTTP {status}"),
+        }
     }
 }
 
@@ -42,8 +49,10 @@ impl ResponseError for ConnectError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let body =
-            ErrorBody { error_code: self.status.as_u16(), message: self.message.clone() };
+        let body = ErrorBody {
+            error_code: self.status.as_u16(),
+            message: self.message.clone(),
+        };
         HttpResponse::build(self.status).json(body)
     }
 }
@@ -57,7 +66,10 @@ impl From<SupervisorError> for ConnectError {
                 StatusCode::BAD_REQUEST
             }
         };
-        Self { status, message: error.to_string() }
+        Self {
+            status,
+            message: error.to_string(),
+        }
     }
 }
 

@@ -20,7 +20,9 @@ pub(super) async fn restart(
     name: Path<String>,
     Query(restart): Query<Restart>,
 ) -> Done {
-    supervisor.restart(&name, restart.include_tasks, restart.only_failed).await?;
+    supervisor
+        .restart(&name, restart.include_tasks, restart.only_failed)
+        .await?;
     if !restart.include_tasks && !restart.only_failed {
         return Ok(HttpResponse::NoContent().finish());
     }

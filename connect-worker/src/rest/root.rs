@@ -22,7 +22,10 @@ pub(super) struct Root {
 
 impl Cluster {
     pub fn new(kafka: KafkaSettings) -> Self {
-        Self { kafka, id: OnceCell::new() }
+        Self {
+            kafka,
+            id: OnceCell::new(),
+        }
     }
 
     /// Asked once; `None` while the broker does not answer.
@@ -33,7 +36,12 @@ impl Cluster {
             Ok(client.client().fetch_cluster_id(Duration::from_secs(2)))
         };
         let id = self.id.get_or_try_init(|| async {
-            tokio::task::spawn_blocking(ask).await.ok().and_then(Result::ok).flatten().ok_or(())
+            tokio::task::spawn_blocking(ask)
+                .await
+                .ok()
+                .and_then(Result::ok)
+                .flatten()
+                .ok_or(())
         });
         id.await.ok().cloned()
     }

@@ -16,9 +16,25 @@ use super::task::TaskId;
 use crate::config::SinkConfig;
 
 /// Records per batch, and so per transaction.
-const BATCH_RECORDS: usize = 2_000;
+const BATCH_RECORDS: usize = 1_000;
 /// A batch of large records ends early.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Where neither the worker's settings nor the connector say otherwise.
+///
+/// The queue is enough to keep the database busy. librdkafka's own would hold 64 MB, and
+/// more than that of compressed records: the schema in each shrinks to a tenth.
+const DEFAULTS: [(&str, &str); 7] = [
+    ("queued.min.messages", "4000"),
+    ("queued.max.messages.kbytes", "2048"),
+    ("fetch.queue.backoff.ms", "10"),
+    ("fetch.max.bytes", "1048576"),
+    ("max.partition.fetch.bytes", "32768"),
+    // How long the partitions of a killed worker wait.
+    ("session.timeout.ms", "10000"),
+    // How long a new topic waits.
+    ("topic.metadata.refresh.interval.ms", "30000"),
+];
 
 /// The task's member of the connector's consumer group.
 pub(super) struct SinkConsumer {
@@ -33,18 +49,17 @@ impl SinkConsumer {
         config: &SinkConfig,
     ) -> KafkaResult<Self> {
         let mut client = kafka.client(&format!("connector-consumer-{task}"));
+        for (key, value) in DEFAULTS {
+            if client.get(key).is_none() {
+                client.set(key, value);
+            }
+        }
         client
             .set("group.id", format!("connect-{}", task.connector))
             .set("isolation.level", "read_uncommitted")
             .set("auto.offset.reset", "earliest")
             .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            // A topic that is created later is noticed within this time.
-            .set("topic.metadata.refresh.interval.ms", "30000")
-            // Enough to keep the database busy; the defaults would take 64 MB.
-            .set("queued.min.messages", "4000")
-            .set("queued.max.messages.kbytes", "8192")
-            .set("fetch.max.bytes", "4194304");
+            .set("enable.auto.offset.store", "false");
         let mut batch_records = BATCH_RECORDS;
         for (key, value) in &config.consumer {
             match key.as_str() {
@@ -58,7 +73,10 @@ impl SinkConsumer {
             client.create_with_context(Revocations::default())?;
         let topics: Vec<_> = config.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
-        Ok(Self { consumer, batch_records: batch_records.max(1) })
+        Ok(Self {
+            consumer,
+            batch_records: batch_records.max(1),
+        })
     }
 
     /// Waits for a record, then takes those that are already here.
@@ -159,9 +177,8 @@ impl Revocations {
 
 fn is_of(partitions: &BTreeSet<(String, i32)>, message: &impl Message) -> bool {
     let mut partitions = partitions.iter();
-    partitions.any(|(topic, partition)| {
-        *partition == message.partition() && topic == message.topic()
-    })
+    partitions
+        .any(|(topic, partition)| *partition == message.partition() && topic == message.topic())
 }
 
 impl ClientContext for Revocations {
@@ -180,7 +197,9 @@ impl ConsumerContext for Revocations {
             Rebalance::Revoke(partitions) => {
                 tracing::info!(partitions = partitions.count(), "partitions revoked");
                 let elements = partitions.elements();
-                let revoked = elements.iter().map(|e| (e.topic().to_owned(), e.partition()));
+                let revoked = elements
+                    .iter()
+                    .map(|e| (e.topic().to_owned(), e.partition()));
                 self.0.lock().extend(revoked);
             }
             Rebalance::Error(error) => tracing::warn!(%error, "rebalance"),
@@ -202,14 +221,25 @@ mod tests {
     use super::*;
 
     fn at(partition: i32, offset: i64) -> OwnedMessage {
-        OwnedMessage::new(None, None, "t".into(), Timestamp::NotAvailable, partition, offset, None)
+        OwnedMessage::new(
+            None,
+            None,
+            "t".into(),
+            Timestamp::NotAvailable,
+            partition,
+            offset,
+            None,
+        )
     }
 
     #[test]
     fn the_offset_behind_the_last_record_of_each_partition_is_committed() {
         let offsets = offsets_behind(&[at(0, 5), at(1, 0), at(0, 7)]).unwrap();
-        let found: Vec<_> =
-            offsets.elements().iter().map(|e| (e.partition(), e.offset())).collect();
+        let found: Vec<_> = offsets
+            .elements()
+            .iter()
+            .map(|e| (e.partition(), e.offset()))
+            .collect();
         assert_eq!(found, [(0, Offset::Offset(8)), (1, Offset::Offset(1))]);
     }
 

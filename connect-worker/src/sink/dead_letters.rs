@@ -65,7 +65,8 @@ impl DeadLetters {
             Some(producer) => producer,
             None => {
                 let client = format!("connector-dlq-producer-{}", self.task);
-                self.producer.insert(FactProducer::new(&self.kafka, &client)?)
+                self.producer
+                    .insert(FactProducer::new(&self.kafka, &client)?)
             }
         };
         producer.send_all(&letters).await
@@ -80,7 +81,10 @@ impl DeadLetters {
             headers = self.context(headers, reason);
         }
         let mut payload = message.payload().map(<[u8]>::to_vec);
-        if let Some(bytes) = payload.as_mut().filter(|bytes| bytes.len() > LARGEST_PAYLOAD) {
+        if let Some(bytes) = payload
+            .as_mut()
+            .filter(|bytes| bytes.len() > LARGEST_PAYLOAD)
+        {
             let note = format!("{} bytes, cut off at {LARGEST_PAYLOAD}", bytes.len());
             headers = headers.insert(header("__connect.errors.truncated", &note));
             bytes.truncate(LARGEST_PAYLOAD);
@@ -104,20 +108,38 @@ impl DeadLetters {
         let trace = format!("{}: {message}", reason.exception);
         headers
             .insert(header("__connect.errors.topic", &reason.topic))
-            .insert(header("__connect.errors.partition", &reason.partition.to_string()))
-            .insert(header("__connect.errors.offset", &reason.offset.to_string()))
-            .insert(header("__connect.errors.connector.name", &self.task.connector))
-            .insert(header("__connect.errors.task.id", &self.task.number.to_string()))
+            .insert(header(
+                "__connect.errors.partition",
+                &reason.partition.to_string(),
+            ))
+            .insert(header(
+                "__connect.errors.offset",
+                &reason.offset.to_string(),
+            ))
+            .insert(header(
+                "__connect.errors.connector.name",
+                &self.task.connector,
+            ))
+            .insert(header(
+                "__connect.errors.task.id",
+                &self.task.number.to_string(),
+            ))
             .insert(header("__connect.errors.stage", reason.stage.name()))
             .insert(header("__connect.errors.class.name", class))
-            .insert(header("__connect.errors.exception.class.name", reason.exception))
+            .insert(header(
+                "__connect.errors.exception.class.name",
+                reason.exception,
+            ))
             .insert(header("__connect.errors.exception.message", message))
             .insert(header("__connect.errors.exception.stacktrace", &trace))
     }
 }
 
 fn header<'a>(key: &'a str, value: &'a str) -> Header<'a, &'a str> {
-    Header { key, value: Some(value) }
+    Header {
+        key,
+        value: Some(value),
+    }
 }
 
 fn cut(text: &str, longest: usize) -> &str {

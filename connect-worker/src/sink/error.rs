@@ -148,8 +148,12 @@ fn class(error: &dyn DatabaseError) -> Class {
 
 /// A deadlock or a lock that took too long: worth another try at once.
 pub(super) fn is_lock_conflict(error: &DbErr) -> bool {
-    let Some(error) = reported(error) else { return false };
+    let Some(error) = reported(error) else {
+        return false;
+    };
     let mysql = error.try_downcast_ref::<MySqlDatabaseError>();
-    matches!(error.code().as_deref(), Some("40001" | "40P01" | "55P03" | "5" | "6"))
-        || mysql.is_some_and(|error| matches!(error.number(), 1205 | 1213))
+    matches!(
+        error.code().as_deref(),
+        Some("40001" | "40P01" | "55P03" | "5" | "6")
+    ) || mysql.is_some_and(|error| matches!(error.number(), 1205 | 1213))
 }

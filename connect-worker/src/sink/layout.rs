@@ -55,7 +55,9 @@ impl Layout {
             _ => Vec::new(),
         };
         for (index, field) in value.fields().iter().enumerate() {
-            let from_key = key_columns.iter().position(|column| column.name == field.name);
+            let from_key = key_columns
+                .iter()
+                .position(|column| column.name == field.name);
             columns.push(match from_key {
                 Some(position) => key_columns.remove(position),
                 None => Column {
@@ -70,7 +72,9 @@ impl Layout {
         columns.append(&mut key_columns);
         if columns.is_empty() {
             let topic = place.topic;
-            return Err(format!("No fields found using key and value schemas for table: {topic}"));
+            return Err(format!(
+                "No fields found using key and value schemas for table: {topic}"
+            ));
         }
         Ok(Self { columns })
     }
@@ -92,7 +96,9 @@ impl Layout {
 
     /// A row's values in the order of the columns.
     pub(super) fn values(&self, place: &Place<'_>, key: Value, value: Value) -> Vec<Value> {
-        let Value::Struct(mut fields) = value else { return self.key_values(place, key) };
+        let Value::Struct(mut fields) = value else {
+            return self.key_values(place, key);
+        };
         let in_order = |(index, column): (usize, &Column)| column.source == Source::Value(index);
         if fields.len() == self.columns.len() && self.columns.iter().enumerate().all(in_order) {
             return fields;
@@ -106,7 +112,9 @@ impl Layout {
 
     fn pick(&self, place: &Place<'_>, key: Value, fields: &mut [Value]) -> Vec<Value> {
         let mut take = |index: usize| {
-            fields.get_mut(index).map_or(Value::Null, |field| std::mem::replace(field, Value::Null))
+            fields
+                .get_mut(index)
+                .map_or(Value::Null, |field| std::mem::replace(field, Value::Null))
         };
         let value = |column: &Column| match column.source {
             Source::Value(index) => take(index),
@@ -175,7 +183,9 @@ fn record_key(
 ) -> Result<Vec<Column>, LayoutError> {
     let topic = place.topic;
     let Some(key) = key else {
-        return Err(format!("PK mode for table '{topic}' is RECORD_KEY, but record key schema is missing"));
+        return Err(format!(
+            "PK mode for table '{topic}' is RECORD_KEY, but record key schema is missing"
+        ));
     };
     if !matches!(key.kind, Type::Struct(_)) {
         let [name] = &rules.key_fields[..] else {
@@ -187,10 +197,23 @@ fn record_key(
         };
         let schema = key.clone();
         let source = Source::WholeKey;
-        return Ok(vec![Column { name: name.clone(), schema, is_key: true, source }]);
+        return Ok(vec![Column {
+            name: name.clone(),
+            schema,
+            is_key: true,
+            source,
+        }]);
     }
-    let all: Vec<_> = key.fields().iter().map(|field| field.name.clone()).collect();
-    let names = if rules.key_fields.is_empty() { &all } else { &rules.key_fields };
+    let all: Vec<_> = key
+        .fields()
+        .iter()
+        .map(|field| field.name.clone())
+        .collect();
+    let names = if rules.key_fields.is_empty() {
+        &all
+    } else {
+        &rules.key_fields
+    };
     let column = |name: &String| {
         let fields = key.fields();
         let index = fields
@@ -198,7 +221,12 @@ fn record_key(
             .position(|field| field.name == *name)
             .ok_or_else(|| missing(rules, place, "RECORD_KEY", "record key", name))?;
         let schema = fields[index].schema.clone();
-        Ok(Column { name: name.clone(), schema, is_key: true, source: Source::Key(index) })
+        Ok(Column {
+            name: name.clone(),
+            schema,
+            is_key: true,
+            source: Source::Key(index),
+        })
     };
     names.iter().map(column).collect()
 }

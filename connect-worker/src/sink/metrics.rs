@@ -50,7 +50,11 @@ impl SinkMetrics {
             "Records put into the dead-letter topic",
             metrics.dead_letters.clone(),
         );
-        registry.register("retries", "Attempts to write a batch again", metrics.retries.clone());
+        registry.register(
+            "retries",
+            "Attempts to write a batch again",
+            metrics.retries.clone(),
+        );
         registry.register(
             "batch_duration_seconds",
             "From taking a batch to having it in the database",
@@ -60,7 +64,10 @@ impl SinkMetrics {
     }
 
     pub(super) fn of(&self, task: &TaskId) -> TaskMetrics {
-        let labels = Labels { connector: task.connector.clone(), task: task.number };
+        let labels = Labels {
+            connector: task.connector.clone(),
+            task: task.number,
+        };
         TaskMetrics {
             records: self.records.get_or_create(&labels).clone(),
             dead_letters: self.dead_letters.get_or_create(&labels).clone(),
@@ -72,8 +79,10 @@ impl SinkMetrics {
 
 impl TaskMetrics {
     pub(super) fn batch(&self, records: usize, dead_letters: usize, took: Duration) {
-        self.records.inc_by(u64::try_from(records).unwrap_or(u64::MAX));
-        self.dead_letters.inc_by(u64::try_from(dead_letters).unwrap_or(u64::MAX));
+        self.records
+            .inc_by(u64::try_from(records).unwrap_or(u64::MAX));
+        self.dead_letters
+            .inc_by(u64::try_from(dead_letters).unwrap_or(u64::MAX));
         self.batch.observe(took.as_secs_f64());
     }
 

@@ -42,7 +42,11 @@ impl Pipeline {
         db: DatabaseConnection,
         kafka: &KafkaSettings,
     ) -> Self {
-        let rules = config.errors.dead_letters.clone().filter(|_| config.errors.tolerate);
+        let rules = config
+            .errors
+            .dead_letters
+            .clone()
+            .filter(|_| config.errors.tolerate);
         Self {
             mapper: RowMapper::new(&task.connector, config),
             writer: Writer::new(db, &config.tables),
@@ -74,11 +78,17 @@ impl Pipeline {
                 if !bad.is_empty() {
                     let first = &bad[0].1;
                     tracing::warn!(records = bad.len(), %first, "records to the dead-letter topic");
-                    dead_letters.send(batch, &bad).await.map_err(BatchError::Broker)?;
+                    dead_letters
+                        .send(batch, &bad)
+                        .await
+                        .map_err(BatchError::Broker)?;
                 }
             }
         }
-        Ok(Written { records: batch.len(), dead_letters: bad.len() })
+        Ok(Written {
+            records: batch.len(),
+            dead_letters: bad.len(),
+        })
     }
 
     /// Without a dead-letter topic nothing after a bad record is wanted: the first is found
@@ -103,13 +113,16 @@ impl Pipeline {
         batch: &[M],
         rows: &[Row],
     ) -> Result<(), BatchError> {
-        self.writer.write(rows).await.map_err(|error| match (error, batch.first()) {
-            (WriteError::Data(reason), Some(first)) => {
-                let text = format!("in the batch that begins here: {reason}");
-                BatchError::Task(refused(first, text).into())
-            }
-            (error, _) => error.into(),
-        })
+        self.writer
+            .write(rows)
+            .await
+            .map_err(|error| match (error, batch.first()) {
+                (WriteError::Data(reason), Some(first)) => {
+                    let text = format!("in the batch that begins here: {reason}");
+                    BatchError::Task(refused(first, text).into())
+                }
+                (error, _) => error.into(),
+            })
     }
 
     /// Whether the database answers.

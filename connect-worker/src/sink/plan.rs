@@ -19,7 +19,10 @@ pub(super) struct Group<'r> {
 /// Groups in the order in which they are to be written. Each table's rows keep their
 /// order; with `upsert`, of the rows of one key only the last is left.
 pub(super) fn groups(rows: &[Row], upsert: bool) -> Vec<Group<'_>> {
-    by_table(rows).into_iter().flat_map(|rows| table_groups(&rows, upsert)).collect()
+    by_table(rows)
+        .into_iter()
+        .flat_map(|rows| table_groups(&rows, upsert))
+        .collect()
 }
 
 fn by_table(rows: &[Row]) -> Vec<Vec<&Row>> {
@@ -41,8 +44,9 @@ fn table_groups<'r>(rows: &[&'r Row], upsert: bool) -> Vec<Group<'r>> {
         if upsert && keyed {
             let last = last_of_each_key(segment);
             // Now that no key is left twice, deletes and writes cannot meet.
-            let (deletes, writes): (Vec<_>, Vec<_>) =
-                last.into_iter().partition(|row| row.change == Change::Delete);
+            let (deletes, writes): (Vec<_>, Vec<_>) = last
+                .into_iter()
+                .partition(|row| row.change == Change::Delete);
             append_runs(&mut groups, &deletes);
             append_runs(&mut groups, &writes);
         } else {
@@ -74,14 +78,18 @@ fn segments<'s, 'r>(rows: &'s [&'r Row]) -> Vec<&'s [&'r Row]> {
 
 fn last_of_each_key<'r>(rows: &[&'r Row]) -> Vec<&'r Row> {
     let mut seen = HashSet::with_capacity(rows.len());
-    let mut last: Vec<&Row> = rows.iter().rev().copied().filter(|row| seen.insert(key(row))).collect();
+    let mut last: Vec<&Row> = rows
+        .iter()
+        .rev()
+        .copied()
+        .filter(|row| seen.insert(key(row)))
+        .collect();
     last.reverse();
     last
 }
 
 fn append_runs<'r>(groups: &mut Vec<Group<'r>>, rows: &[&'r Row]) {
-    let alike =
-        |a: &&Row, b: &&Row| a.change == b.change && Arc::ptr_eq(&a.layout, &b.layout);
+    let alike = |a: &&Row, b: &&Row| a.change == b.change && Arc::ptr_eq(&a.layout, &b.layout);
     groups.extend(rows.chunk_by(alike).map(|run| Group {
         change: run[0].change,
         rows: run.to_vec(),
@@ -123,4 +131,110 @@ fn append(key: &mut Vec<u8>, value: &Value) {
 fn append_bytes(key: &mut Vec<u8>, bytes: &[u8]) {
     key.extend_from_slice(&bytes.len().to_le_bytes());
     key.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rdkafka::Timestamp;
+    use rdkafka::message::OwnedMessage;
+
+    use super::*;
+    use crate::config::SinkConfig;
+    use crate::sink::record::RowMapper;
+
+    const PAIR: &str =
+        r#"[{"type":"int64","field":"id"},{"type":"string","optional":true,"field":"name"}]"#;
+    const WIDER: &str =
+        r#"[{"type":"int64","field":"id"},{"type":"int32","optional":true,"field":"age"}]"#;
+
+    /// Rows as `(fields, key, payload)` make them; without fields a tombstone.
+    fn rows(records: &[(Option<&str>, i64, &str)]) -> Vec<Row> {
+        let properties = [
+            (
+                "connector.class",
+                "io.confluent.connect.jdbc.JdbcSinkConnector",
+            ),
+            ("topics", "t"),
+            ("connection.url", "jdbc:sqlite::memory:"),
+            ("insert.mode", "upsert"),
+            ("pk.mode", "record_key"),
+            ("pk.fields", "id"),
+            ("delete.enabled", "true"),
+        ];
+        let properties: BTreeMap<_, _> = properties
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        let mut mapper = RowMapper::new("N", &SinkConfig::parse(&properties).unwrap());
+        let row = |(index, (fields, key, payload)): (usize, &(Option<&str>, i64, &str))| {
+            let key = format!(r#"{{"schema":{{"type":"int64"}},"payload":{key}}}"#);
+            let value = fields.map(|fields| {
+                let schema = format!(r#"{{"type":"struct","fields":{fields}}}"#);
+                format!(r#"{{"schema":{schema},"payload":{payload}}}"#).into_bytes()
+            });
+            let time = Timestamp::NotAvailable;
+            let message =
+                OwnedMessage::new(value, Some(key.into_bytes()), "t".into(), time, 0, 0, None);
+            mapper.row(index, &message).unwrap().unwrap()
+        };
+        records.iter().enumerate().map(row).collect()
+    }
+
+    /// The records of each group, in order, with `-` for a group of deletes.
+    fn plan(records: &[(Option<&str>, i64, &str)], upsert: bool) -> Vec<String> {
+        let rows = rows(records);
+        let describe = |group: Group<'_>| {
+            let sign = if group.change == Change::Delete {
+                "-"
+            } else {
+                ""
+            };
+            let records: Vec<_> = group
+                .rows
+                .iter()
+                .map(|row| row.record.to_string())
+                .collect();
+            format!("{sign}{}", records.join(" "))
+        };
+        groups(&rows, upsert).into_iter().map(describe).collect()
+    }
+
+    #[test]
+    fn of_the_rows_of_one_key_only_the_last_is_left() {
+        let write = |id| (Some(PAIR), id, r#"{"id":0,"name":"a"}"#);
+        assert_eq!(
+            plan(&[write(1), write(2), write(1), write(3)], true),
+            ["1 2 3"]
+        );
+        assert_eq!(plan(&[write(1), write(1)], false), ["0 1"]);
+    }
+
+    #[test]
+    fn a_delete_and_a_write_of_one_key_do_not_meet() {
+        let write = |id| (Some(PAIR), id, r#"{"id":0}"#);
+        let delete = |id| (None, id, "");
+        assert_eq!(plan(&[write(1), delete(1)], true), ["-1"]);
+        assert_eq!(
+            plan(&[write(1), delete(1), write(1), delete(2)], true),
+            ["-3", "2"]
+        );
+        assert_eq!(
+            plan(&[write(1), delete(1), write(1)], false),
+            ["0", "-1", "2"]
+        );
+    }
+
+    #[test]
+    fn rows_of_different_columns_do_not_replace_each_other() {
+        let pair = |id| (Some(PAIR), id, r#"{"id":0}"#);
+        let wider = |id| (Some(WIDER), id, r#"{"id":0}"#);
+        assert_eq!(
+            plan(&[pair(1), pair(1), wider(1), pair(1)], true),
+            ["1", "2", "3"]
+        );
+        let respaced = PAIR.replace(',', ", ");
+        let same = (Some(respaced.as_str()), 2, r#"{"id":0}"#);
+        assert_eq!(plan(&[pair(1), same, pair(3)], true), ["0 1 2"]);
+    }
 }

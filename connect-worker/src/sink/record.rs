@@ -75,8 +75,14 @@ impl Decoding {
     fn new(converter: Converter) -> Self {
         match converter {
             Converter::String => Self::String(Arc::new(Schema::required(Type::String))),
-            Converter::Json { schemas: true, rules } => Self::Json(Decoder::new(rules)),
-            Converter::Json { schemas: false, rules } => Self::Json(Decoder::schemaless(rules)),
+            Converter::Json {
+                schemas: true,
+                rules,
+            } => Self::Json(Decoder::new(rules)),
+            Converter::Json {
+                schemas: false,
+                rules,
+            } => Self::Json(Decoder::schemaless(rules)),
         }
     }
 
@@ -115,10 +121,14 @@ impl RowMapper {
         let value = self.value.decode(message.payload());
         let value = value.map_err(|error| place.unreadable(Stage::Value, &error))?;
         match value {
-            None | Some(Record { value: Value::Null, .. }) => self.tombstone(index, place, key),
-            Some(Record { schema: Some(schema), value: value @ Value::Struct(_) }) => {
-                self.write(index, place, key, (schema, value)).map(Some)
-            }
+            None
+            | Some(Record {
+                value: Value::Null, ..
+            }) => self.tombstone(index, place, key),
+            Some(Record {
+                schema: Some(schema),
+                value: value @ Value::Struct(_),
+            }) => self.write(index, place, key, (schema, value)).map(Some),
             Some(record) => Err(self.refuse(place, VALUE_NEEDED, &describe(&record, "value"))),
         }
     }
@@ -137,7 +147,13 @@ impl RowMapper {
         let table = self.table(place.topic);
         let layout = self.layout(&place, &table, key_schema, Some(schema))?;
         let values = layout.values(&place, key, value);
-        Ok(Row { record: index, table, change: Change::Write, layout, values })
+        Ok(Row {
+            record: index,
+            table,
+            change: Change::Write,
+            layout,
+            values,
+        })
     }
 
     fn tombstone(
@@ -161,7 +177,13 @@ impl RowMapper {
         let table = self.table(place.topic);
         let layout = self.layout(&place, &table, key_schema, None)?;
         let values = layout.values(&place, key, Value::Null);
-        Ok(Some(Row { record: index, table, change: Change::Delete, layout, values }))
+        Ok(Some(Row {
+            record: index,
+            table,
+            change: Change::Delete,
+            layout,
+            values,
+        }))
     }
 
     fn table(&mut self, topic: &str) -> Arc<TableName> {
@@ -181,7 +203,9 @@ impl RowMapper {
         value: Option<Arc<Schema>>,
     ) -> Result<Arc<Layout>, BadRecord> {
         let address = |schema: &Option<Arc<Schema>>| {
-            schema.as_ref().map_or(0, |schema| Arc::as_ptr(schema).addr())
+            schema
+                .as_ref()
+                .map_or(0, |schema| Arc::as_ptr(schema).addr())
         };
         // The key's schema matters only where it gives columns.
         let key = key.filter(|_| self.rules.key == KeyMode::RecordKey);
@@ -194,7 +218,10 @@ impl RowMapper {
             None => Layout::of_key(&self.rules, place, key.as_deref()),
         };
         let layout = layout.map_err(|text| place.bad(Stage::Put, text, CONNECT_EXCEPTION))?;
-        let mut others = self.layouts.values().filter(|cached| Arc::ptr_eq(&cached.table, table));
+        let mut others = self
+            .layouts
+            .values()
+            .filter(|cached| Arc::ptr_eq(&cached.table, table));
         let equal = others.find(|cached| *cached.layout == layout);
         let layout = equal.map_or_else(|| Arc::new(layout), |cached| Arc::clone(&cached.layout));
         if self.layouts.len() >= CACHED_LAYOUTS {
@@ -225,7 +252,9 @@ impl RowMapper {
             place.topic,
             place.partition,
             place.offset,
-            place.timestamp.map_or_else(|| "null".to_owned(), |millis| millis.to_string()),
+            place
+                .timestamp
+                .map_or_else(|| "null".to_owned(), |millis| millis.to_string()),
         );
         place.bad(Stage::Put, text, CONNECT_EXCEPTION)
     }
@@ -242,9 +271,10 @@ impl TableFormat {
             Dots::Qualify => {
                 let name = self.format.replace("${topic}", topic);
                 match name.split_once('.') {
-                    Some((schema, name)) => {
-                        TableName { schema: Some(schema.to_owned()), name: name.to_owned() }
-                    }
+                    Some((schema, name)) => TableName {
+                        schema: Some(schema.to_owned()),
+                        name: name.to_owned(),
+                    },
                     None => whole(name),
                 }
             }
@@ -303,7 +333,10 @@ fn describe(record: &Record, part: &str) -> String {
         Value::Map(_) => "HashMap",
         Value::Struct(_) => "Struct",
     };
-    let schema = record.schema.as_ref().map(|schema| schema.kind.name().to_lowercase());
+    let schema = record
+        .schema
+        .as_ref()
+        .map(|schema| schema.kind.name().to_lowercase());
     let schema = schema.as_deref().unwrap_or("null");
     format!("a {class} {part} and {schema} {part} schema")
 }

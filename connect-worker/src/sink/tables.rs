@@ -27,7 +27,11 @@ struct Table {
 
 impl Tables {
     pub(super) fn new(rules: TableRules, dialect: &'static dyn Dialect) -> Self {
-        Self { rules, dialect, known: HashMap::new() }
+        Self {
+            rules,
+            dialect,
+            known: HashMap::new(),
+        }
     }
 
     /// After an error that a change of a table may explain.
@@ -39,7 +43,9 @@ impl Tables {
     /// to delete from.
     pub(super) fn target(&self, row: &Row) -> Option<Arc<Target>> {
         let targets = &self.known.get(&*row.table)?.targets;
-        let found = targets.iter().find(|(layout, _)| Arc::ptr_eq(layout, &row.layout));
+        let found = targets
+            .iter()
+            .find(|(layout, _)| Arc::ptr_eq(layout, &row.layout));
         found.map(|(_, target)| Arc::clone(target))
     }
 
@@ -56,9 +62,18 @@ impl Tables {
         let name = &*row.table;
         if !self.known.contains_key(name) {
             let columns = describe(db, self.dialect, name).await?;
-            self.known.insert(name.clone(), Table { columns, targets: Vec::new() });
+            self.known.insert(
+                name.clone(),
+                Table {
+                    columns,
+                    targets: Vec::new(),
+                },
+            );
         }
-        let missing_table = self.known.get(name).is_none_or(|table| table.columns.is_empty());
+        let missing_table = self
+            .known
+            .get(name)
+            .is_none_or(|table| table.columns.is_empty());
         if missing_table && row.change == Change::Delete {
             self.known.remove(name);
             return Ok(());
@@ -71,7 +86,13 @@ impl Tables {
         };
         if changed {
             let columns = describe(db, self.dialect, name).await?;
-            self.known.insert(name.clone(), Table { columns, targets: Vec::new() });
+            self.known.insert(
+                name.clone(),
+                Table {
+                    columns,
+                    targets: Vec::new(),
+                },
+            );
         }
         self.check_key(row)?;
         self.add_target(row)
@@ -87,9 +108,16 @@ impl Tables {
                 }
             }));
         }
-        let columns = row.layout.columns.iter().map(|column| self.new_column(column));
+        let columns = row
+            .layout
+            .columns
+            .iter()
+            .map(|column| self.new_column(column));
         let columns = columns.collect::<Result<_, _>>()?;
-        let target = Target { table: (*row.table).clone(), columns };
+        let target = Target {
+            table: (*row.table).clone(),
+            columns,
+        };
         db.execute_raw(self.dialect.create_table(&target)).await?;
         tracing::info!(table = %row.table, "table created");
         Ok(())
@@ -97,10 +125,14 @@ impl Tables {
 
     /// Adds the columns that the table lacks; whether there were any.
     async fn evolve(&self, db: &DatabaseConnection, row: &Row) -> Result<bool, WriteError> {
-        let Some(table) = self.known.get(&*row.table) else { return Ok(false) };
+        let Some(table) = self.known.get(&*row.table) else {
+            return Ok(false);
+        };
         let columns = &row.layout.columns;
-        let missing: Vec<_> =
-            columns.iter().filter(|column| self.find(table, &column.name).is_none()).collect();
+        let missing: Vec<_> = columns
+            .iter()
+            .filter(|column| self.find(table, &column.name).is_none())
+            .collect();
         if missing.is_empty() {
             return Ok(false);
         }
@@ -118,7 +150,8 @@ impl Tables {
         }
         for column in missing {
             let column = self.new_column(column)?;
-            db.execute_raw(self.dialect.add_column(&row.table, &column)).await?;
+            db.execute_raw(self.dialect.add_column(&row.table, &column))
+                .await?;
             tracing::info!(table = %row.table, column = column.name, "column added");
         }
         Ok(true)
@@ -153,7 +186,9 @@ impl Tables {
     }
 
     fn add_target(&mut self, row: &Row) -> Result<(), WriteError> {
-        let Some(table) = self.known.get(&*row.table) else { return Ok(()) };
+        let Some(table) = self.known.get(&*row.table) else {
+            return Ok(());
+        };
         let mut columns = Vec::with_capacity(row.layout.columns.len());
         for column in &row.layout.columns {
             let Some((name, db_type)) = self.find(table, &column.name) else {
@@ -168,7 +203,10 @@ impl Tables {
                 is_key: column.is_key,
             });
         }
-        let target = Arc::new(Target { table: (*row.table).clone(), columns });
+        let target = Arc::new(Target {
+            table: (*row.table).clone(),
+            columns,
+        });
         if let Some(table) = self.known.get_mut(&*row.table) {
             table.targets.push((Arc::clone(&row.layout), target));
         }
@@ -187,13 +225,16 @@ impl Tables {
 
     fn new_column(&self, column: &Column) -> Result<TargetColumn, WriteError> {
         let schema = &column.schema;
-        let db_type = self.dialect.column_type(schema, column.is_key).ok_or_else(|| {
-            let name = schema.name.as_deref().unwrap_or("null");
-            let kind = schema.kind.name();
-            WriteError::Table(format!(
-                "{name} ({kind}) type doesn't have a mapping to the SQL database column type"
-            ))
-        })?;
+        let db_type = self
+            .dialect
+            .column_type(schema, column.is_key)
+            .ok_or_else(|| {
+                let name = schema.name.as_deref().unwrap_or("null");
+                let kind = schema.kind.name();
+                WriteError::Table(format!(
+                    "{name} ({kind}) type doesn't have a mapping to the SQL database column type"
+                ))
+            })?;
         Ok(TargetColumn {
             name: column.name.clone(),
             db_type,
@@ -209,8 +250,7 @@ async fn describe(
     table: &TableName,
 ) -> Result<Vec<(String, String)>, WriteError> {
     let rows = db.query_all_raw(dialect.describe(table)).await?;
-    let column = |row: &sea_orm::QueryResult| {
-        Ok((row.try_get("", "name")?, row.try_get("", "type")?))
-    };
+    let column =
+        |row: &sea_orm::QueryResult| Ok((row.try_get("", "name")?, row.try_get("", "type")?));
     rows.iter().map(column).collect()
 }

@@ -3,9 +3,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
+use rdkafka::types::RDKafkaErrorCode;
 use sea_orm::DbErr;
 use shared::database;
-use shared::kafka::KafkaSettings;
+use shared::kafka::{KafkaSettings, TopicError};
 use shared::settings::DatabaseSettings;
 use tokio_util::sync::CancellationToken;
 
@@ -73,11 +74,21 @@ impl Task {
         let db = db.map_err(|error| TaskError::Config(format!("connection.url: {error}")))?;
         let work = Work {
             pipeline: Pipeline::new(&id, &config, db, kafka),
-            effort: Effort { rules: config.retries, failures: 0 },
+            effort: Effort {
+                rules: config.retries,
+                failures: 0,
+            },
             metrics: metrics.of(&id),
         };
         let kafka = kafka.clone();
-        Ok(Self { id, config, kafka, consumer: None, topic_ensured: false, work })
+        Ok(Self {
+            id,
+            config,
+            kafka,
+            consumer: None,
+            topic_ensured: false,
+            work,
+        })
     }
 
     /// Writes one batch, or waits out a fault. An error ends the task.
@@ -86,9 +97,13 @@ impl Task {
             return Ok(Step::Stopped);
         }
         if let Some(delay) = self.prepare().await? {
-            return Ok(wait(delay, stop).await.map_or(Step::Stopped, |()| Step::Waited));
+            return Ok(wait(delay, stop)
+                .await
+                .map_or(Step::Stopped, |()| Step::Waited));
         }
-        let Some(consumer) = &self.consumer else { return Ok(Step::Waited) };
+        let Some(consumer) = &self.consumer else {
+            return Ok(Step::Waited);
+        };
         let batch = tokio::select! {
             batch = consumer.next_batch() => batch,
             () = stop.cancelled() => return Ok(Step::Stopped),
@@ -97,8 +112,10 @@ impl Task {
             Ok(batch) => batch,
             Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(task = %self.id, %error, "nothing to be had from the broker");
-                return Ok(wait(BROKER_DELAY, stop).await.map_or(Step::Stopped, |()| Step::Waited));
+                tracing::warn!(%error, "nothing to be had from the broker");
+                return Ok(wait(BROKER_DELAY, stop)
+                    .await
+                    .map_or(Step::Stopped, |()| Step::Waited));
             }
         };
         let written = self.work.write(&batch, stop).await?;
@@ -108,7 +125,11 @@ impl Task {
         }
         drop(batch);
         self.leave_group().await;
-        Ok(if stop.is_cancelled() { Step::Stopped } else { Step::Waited })
+        Ok(if stop.is_cancelled() {
+            Step::Stopped
+        } else {
+            Step::Waited
+        })
     }
 
     /// Commits what is written and leaves the group.
@@ -121,10 +142,10 @@ impl Task {
     async fn prepare(&mut self) -> Result<Option<Duration>, TaskError> {
         if !self.topic_ensured {
             if let Err(error) = self.work.pipeline.ensure_topic().await {
-                if !error.is_transient() {
+                if is_lasting(&error) {
                     return Err(TaskError::Config(error.to_string()));
                 }
-                tracing::warn!(task = %self.id, %error, "no dead-letter topic yet");
+                tracing::warn!(%error, "no dead-letter topic yet");
                 return Ok(Some(BROKER_DELAY));
             }
             self.topic_ensured = true;
@@ -166,7 +187,8 @@ impl Work {
             let delay = match self.pipeline.write(batch).await {
                 Ok(written) => {
                     self.effort.succeeded();
-                    self.metrics.batch(written.records, written.dead_letters, begun.elapsed());
+                    self.metrics
+                        .batch(written.records, written.dead_letters, begun.elapsed());
                     return Ok(Some(written));
                 }
                 Err(BatchError::Task(error)) => return Err(error),
@@ -212,7 +234,10 @@ impl Effort {
     /// How long to wait before the next attempt, if there is to be one.
     fn failed(&mut self, source: DbErr) -> Result<Duration, TaskError> {
         if self.failures >= self.rules.max {
-            return Err(TaskError::Database { retries: self.failures, source });
+            return Err(TaskError::Database {
+                retries: self.failures,
+                source,
+            });
         }
         self.failures += 1;
         // A long outage is told ever more rarely.
@@ -220,7 +245,26 @@ impl Effort {
             tracing::warn!(error = %source, attempts = self.failures, "not written yet");
         }
         let delay = self.rules.delay;
-        Ok(if is_lock_conflict(&source) { delay.min(LOCK_DELAY) } else { delay })
+        Ok(if is_lock_conflict(&source) {
+            delay.min(LOCK_DELAY)
+        } else {
+            delay
+        })
+    }
+}
+
+/// Whether the dead-letter topic will not come to be by waiting.
+fn is_lasting(error: &TopicError) -> bool {
+    match error {
+        TopicError::Unreachable(_) => false,
+        TopicError::NotCreated { code, .. } => matches!(
+            code,
+            RDKafkaErrorCode::InvalidReplicationFactor
+                | RDKafkaErrorCode::InvalidTopic
+                | RDKafkaErrorCode::PolicyViolation
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+        ),
+        TopicError::TooFewPartitions { .. } => true,
     }
 }
 
@@ -238,7 +282,10 @@ mod tests {
 
     #[test]
     fn attempts_are_counted_in_a_row_and_then_given_up() {
-        let rules = Retries { max: 2, delay: Duration::from_secs(3) };
+        let rules = Retries {
+            max: 2,
+            delay: Duration::from_secs(3),
+        };
         let mut effort = Effort { rules, failures: 0 };
         let broken = || DbErr::Custom("gone".to_owned());
         assert_eq!(effort.failed(broken()).unwrap(), rules.delay);

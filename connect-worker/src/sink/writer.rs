@@ -1,4 +1,6 @@
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait,
+};
 
 use super::error::WriteError;
 use super::plan::{self, Group};
@@ -74,7 +76,10 @@ impl Writer {
             match (self.write(part).await, part) {
                 (Ok(()), _) => {}
                 (Err(WriteError::Data(reason)), [row]) => {
-                    refused.push(Refused { record: row.record, reason });
+                    refused.push(Refused {
+                        record: row.record,
+                        reason,
+                    });
                 }
                 (Err(WriteError::Data(_)), _) => {
                     let (first, second) = part.split_at(part.len() / 2);
@@ -93,7 +98,9 @@ impl Writer {
     ) -> Result<(), WriteError> {
         let target = group.rows.first().and_then(|row| self.tables.target(row));
         let Some(target) = target else { return Ok(()) };
-        let fit = (self.dialect.bind_limit() / target.columns.len()).min(self.batch_size).max(1);
+        let fit = (self.dialect.bind_limit() / target.columns.len())
+            .min(self.batch_size)
+            .max(1);
         let limit = match group.change {
             Change::Write => fit,
             Change::Delete => fit.min(KEYS_PER_DELETE),
@@ -124,7 +131,11 @@ impl Writer {
                 values.push(self.dialect.bind(value, column)?);
             }
         }
-        Ok(Statement::from_sql_and_values(self.dialect.backend(), sql, values))
+        Ok(Statement::from_sql_and_values(
+            self.dialect.backend(),
+            sql,
+            values,
+        ))
     }
 
     /// Whether the database answers.

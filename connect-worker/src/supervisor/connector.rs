@@ -46,14 +46,25 @@ impl Connector {
             Target::Running | Target::Paused => plan(environment, name, properties),
         };
         let mut connector = match planned {
-            Ok(tasks) => Self { target, failure: None, tasks },
+            Ok(tasks) => Self {
+                target,
+                failure: None,
+                tasks,
+            },
             Err(failure) => {
                 tracing::error!(connector = name, failure, "connector failed");
-                Self { target, failure: Some(failure), tasks: Vec::new() }
+                Self {
+                    target,
+                    failure: Some(failure),
+                    tasks: Vec::new(),
+                }
             }
         };
         if target == Target::Running {
-            connector.tasks.iter_mut().for_each(|task| task.start(environment));
+            connector
+                .tasks
+                .iter_mut()
+                .for_each(|task| task.start(environment));
         }
         connector
     }
@@ -111,8 +122,17 @@ impl Connector {
             worker_id: worker_id.to_owned(),
             trace: self.failure.clone(),
         };
-        let tasks = self.tasks.iter().map(|task| task.report(worker_id)).collect();
-        ConnectorStatus { name: name.to_owned(), connector, tasks, kind }
+        let tasks = self
+            .tasks
+            .iter()
+            .map(|task| task.report(worker_id))
+            .collect();
+        ConnectorStatus {
+            name: name.to_owned(),
+            connector,
+            tasks,
+            kind,
+        }
     }
 }
 
@@ -124,11 +144,17 @@ fn plan(
     let resolved = environment.env.resolve(properties);
     if !resolved.missing.is_empty() {
         let names: Vec<_> = resolved.missing.into_iter().collect();
-        return Err(format!("environment variables are not set: {}", names.join(", ")));
+        return Err(format!(
+            "environment variables are not set: {}",
+            names.join(", ")
+        ));
     }
     let config = SinkConfig::parse(&resolved.properties).map_err(|errors| errors.to_string())?;
     let task = |number| Task {
-        id: TaskId { connector: name.to_owned(), number },
+        id: TaskId {
+            connector: name.to_owned(),
+            number,
+        },
         config: config.clone(),
         runner: None,
     };
@@ -137,7 +163,11 @@ fn plan(
 
 impl Task {
     fn start(&mut self, environment: &Environment) {
-        self.runner = Some(Runner::start(environment, self.id.clone(), self.config.clone()));
+        self.runner = Some(Runner::start(
+            environment,
+            self.id.clone(),
+            self.config.clone(),
+        ));
     }
 
     async fn restart(&mut self, environment: &Environment) {
@@ -174,6 +204,11 @@ impl Task {
             (None, Some(_)) => State::Running,
             (None, None) => State::Paused,
         };
-        TaskReport { id: self.id.number, state, worker_id: worker_id.to_owned(), trace }
+        TaskReport {
+            id: self.id.number,
+            state,
+            worker_id: worker_id.to_owned(),
+            trace,
+        }
     }
 }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use shared::kafka::KafkaSettings;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::Environment;
 use crate::config::SinkConfig;
@@ -33,7 +34,8 @@ impl Runner {
         let ended = environment.runtime.spawn({
             let (stop, trace) = (stop.clone(), Arc::clone(&trace));
             async move {
-                let outcome = drive(&id, config, kafka, metrics, &stop);
+                let span = tracing::info_span!("task", id = %id);
+                let outcome = drive(&id, config, kafka, metrics, &stop).instrument(span);
                 let failure = match AssertUnwindSafe(outcome).catch_unwind().await {
                     Ok(Ok(())) => return,
                     Ok(Err(error)) => error.trace(),

@@ -65,8 +65,16 @@ pub struct TaskReport {
 
 impl ConnectorInfo {
     pub fn new(name: &str, config: Properties, tasks: usize, kind: Kind) -> Self {
-        let task = |task| ConnectorTask { connector: name.to_owned(), task };
-        Self { name: name.to_owned(), config, tasks: (0..tasks).map(task).collect(), kind }
+        let task = |task| ConnectorTask {
+            connector: name.to_owned(),
+            task,
+        };
+        Self {
+            name: name.to_owned(),
+            config,
+            tasks: (0..tasks).map(task).collect(),
+            kind,
+        }
     }
 }
 
@@ -74,7 +82,16 @@ impl ConnectorStatus {
     /// While somebody changes the connector.
     pub fn restarting(name: &str, worker_id: &str, kind: Kind) -> Self {
         let state = State::Restarting;
-        let connector = ConnectorReport { state, worker_id: worker_id.to_owned(), trace: None };
-        Self { name: name.to_owned(), connector, tasks: Vec::new(), kind }
+        let connector = ConnectorReport {
+            state,
+            worker_id: worker_id.to_owned(),
+            trace: None,
+        };
+        Self {
+            name: name.to_owned(),
+            connector,
+            tasks: Vec::new(),
+            kind,
+        }
     }
 }

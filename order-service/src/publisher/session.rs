@@ -4,6 +4,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
+use shared::kafka::set_default;
 use tokio::time::Instant;
 
 use super::Job;
@@ -37,15 +38,11 @@ impl SessionSettings {
         let mut config = self.client.clone();
         // librdkafka refuses a message or socket timeout beyond the transaction's.
         for name in ["transaction.timeout.ms", "message.timeout.ms", "socket.timeout.ms"] {
-            if config.get(name).is_none() {
-                config.set(name, &timeout);
-            }
+            set_default(&mut config, name, &timeout);
         }
         config.set("transactional.id", &self.transactional_id);
         // The batch is complete before the first record is handed over.
-        if config.get("linger.ms").is_none() {
-            config.set("linger.ms", "0");
-        }
+        set_default(&mut config, "linger.ms", "0");
         config.create()
     }
 
@@ -56,7 +53,7 @@ impl SessionSettings {
         // then every half second. This request needs that connection.
         producer.client().fetch_watermarks(&self.topics.orders.name, 0, timeout)?;
         producer.init_transactions(timeout)?;
-        Ok(Session { settings: self, producer, transactions: 0 })
+        Ok(Session { settings: self, producer })
     }
 }
 
@@ -64,18 +61,18 @@ impl SessionSettings {
 pub(super) struct Session<'a> {
     settings: &'a SessionSettings,
     producer: TransactionalProducer,
-    transactions: usize,
 }
 
 impl Session<'_> {
     /// Writes the jobs in one transaction. After an error the session is of no use any
     /// more: whether the transaction was committed is for its successor to settle.
-    pub(super) fn commit(&mut self, jobs: &[Job], deadline: Instant) -> KafkaResult<()> {
+    ///
+    /// A transaction costs by the partitions it touches, so all of its orders go to one.
+    pub(super) fn commit(&self, jobs: &[Job], partition: i32, deadline: Instant) -> KafkaResult<()> {
         if jobs.is_empty() {
             return Ok(());
         }
         self.producer.begin_transaction()?;
-        let partition = self.next_orders_partition();
         for job in jobs {
             self.send(job, partition, deadline)?;
         }
@@ -85,13 +82,6 @@ impl Session<'_> {
             std::thread::sleep(LOOK);
         }
         self.commit_until(deadline)
-    }
-
-    /// A transaction costs by the partitions it touches, so all of its orders go to one.
-    fn next_orders_partition(&mut self) -> i32 {
-        let partitions = usize::try_from(self.settings.topics.orders.partitions).unwrap_or(1);
-        self.transactions = self.transactions.wrapping_add(1);
-        i32::try_from(self.transactions % partitions.max(1)).unwrap_or(0)
     }
 
     fn send(&self, job: &Job, partition: i32, deadline: Instant) -> KafkaResult<()> {

@@ -42,6 +42,7 @@ impl Worker {
         let mut commits = Commits {
             settings: &self.settings,
             session: None,
+            attempts: 0,
             rivals: Rivals::default(),
             health: &self.health,
             metrics: &self.metrics,
@@ -78,6 +79,7 @@ async fn next_batch(
 struct Commits<'a> {
     settings: &'a SessionSettings,
     session: Option<Session<'a>>,
+    attempts: usize,
     rivals: Rivals,
     health: &'a Dependency,
     metrics: &'a PublishMetrics,
@@ -108,6 +110,7 @@ impl Commits<'_> {
     }
 
     fn attempt(&mut self, jobs: &mut Vec<Job>, deadline: Instant) -> KafkaResult<()> {
+        let partition = self.next_orders_partition();
         let session = match &mut self.session {
             Some(session) => session,
             lost => {
@@ -117,7 +120,15 @@ impl Commits<'_> {
             }
         };
         jobs.retain(Job::claim);
-        session.commit(jobs, deadline)
+        session.commit(jobs, partition, deadline)
+    }
+
+    /// Round robin, also over the attempts at one batch: a partition may be without a
+    /// leader.
+    fn next_orders_partition(&mut self) -> i32 {
+        let partitions = usize::try_from(self.settings.topics.orders.partitions).unwrap_or(1);
+        self.attempts = self.attempts.wrapping_add(1);
+        i32::try_from(self.attempts % partitions.max(1)).unwrap_or(0)
     }
 
     fn reopen_if_lost(&mut self) -> Result<(), PublisherStopped> {

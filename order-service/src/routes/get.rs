@@ -6,7 +6,6 @@ use shared::http::{Problem, ProblemDocument, prefer_wait};
 
 use crate::app::App;
 use crate::known_order::{KnownOrder, OrderBody};
-use crate::tail::Awaited;
 
 /// Read an order
 ///
@@ -30,16 +29,7 @@ pub(super) async fn get(app: Data<App>, request: HttpRequest, id: Path<OrderId>)
     let id = id.into_inner();
     let known = match prefer_wait(request.headers())? {
         None => app.find_own_write(id).await?,
-        Some(wait) => {
-            let outcome = app.tail.waiter(id, Awaited::Outcome);
-            match app.find(id).await {
-                Ok(Some(known)) if !known.is_pending() => Some(known),
-                _ => {
-                    app.wait(outcome, wait).await;
-                    app.find(id).await?
-                }
-            }
-        }
+        Some(wait) => app.find_decided(id, wait).await?,
     };
     known.as_ref().map(found).ok_or_else(|| not_found(id))
 }

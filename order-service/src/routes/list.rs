@@ -1,9 +1,10 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Query};
-use shared::http::{Problem, ProblemDocument};
+use shared::http::{Page, Problem, ProblemDocument};
 
 use crate::app::App;
-use crate::page::{Filter, ListOrders, OrderPage};
+use crate::known_order::OrderBody;
+use crate::page::{Filter, ListOrders, page};
 
 /// List orders
 ///
@@ -14,13 +15,13 @@ use crate::page::{Filter, ListOrders, OrderPage};
     tag = "orders",
     params(ListOrders),
     responses(
-        (status = 200, description = "A page of orders", body = OrderPage),
+        (status = 200, description = "A page of orders", body = Page<OrderBody>),
         (status = 400, description = "A bad filter, limit or cursor", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The database is away", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list(app: Data<App>, query: Query<ListOrders>) -> Result<HttpResponse, Problem> {
-    let filter = Filter::try_from(query.into_inner())?;
+    let filter = Filter::try_from(query.into_inner()).map_err(Problem::bad_query)?;
     let found = app.read_model.page(&filter).await?;
-    Ok(HttpResponse::Ok().json(OrderPage::new(found, filter.limit)))
+    Ok(HttpResponse::Ok().json(page(found, filter.limit)))
 }

@@ -44,7 +44,7 @@ pub(super) async fn place(
     let wait = prefer_wait(request.headers())?;
     let order = new_order(&request, body.0)?.into_order();
     if let Some(placed) = app.already_placed(&order).await {
-        return replay(&order, &placed);
+        return replay(&app, &order, placed, wait).await;
     }
     // Registered before the record is sent, or the outcome could slip by.
     let outcome = wait.map(|wait| (app.tail.waiter(order.id, Awaited::Outcome), wait));
@@ -73,17 +73,32 @@ fn new_order(request: &HttpRequest, body: PlaceOrder) -> Result<NewOrder, Proble
     }
 }
 
-fn replay(order: &Order, placed: &KnownOrder) -> Result<HttpResponse, Problem> {
-    if placed.order.id == order.id {
-        return Ok(answer(StatusCode::OK, placed, None));
+async fn replay(
+    app: &App,
+    order: &Order,
+    mut placed: KnownOrder,
+    wait: Option<Duration>,
+) -> Result<HttpResponse, Problem> {
+    let id = placed.order.id;
+    if id != order.id {
+        return Err(key_reused(id));
     }
-    Err(Problem::new(
+    if let Some(wait) = wait
+        && let Ok(Some(decided)) = app.find_decided(id, wait).await
+    {
+        placed = decided;
+    }
+    Ok(answer(StatusCode::OK, &placed, wait))
+}
+
+fn key_reused(id: OrderId) -> Problem {
+    Problem::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         "idempotency-key-reused",
         "The idempotency key was used for another order",
     )
-    .detail(format!("order {} was placed with it; use a new key", placed.order.id))
-    .id(placed.order.id))
+    .detail(format!("order {id} was placed with it; use a new key"))
+    .id(id)
 }
 
 fn answer(status: StatusCode, known: &KnownOrder, waited: Option<Duration>) -> HttpResponse {

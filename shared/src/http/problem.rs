@@ -83,18 +83,15 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read").detail(detail)
     }
 
+    /// 400: parameters of the query that make no sense.
+    pub fn bad_query(errors: Vec<FieldError>) -> Self {
+        Self::malformed("").errors(errors)
+    }
+
     /// 422: readable, but it breaks the rules named.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        let detail: Vec<_> =
-            errors.iter().map(|error| format!("{} {}", error.field, error.detail)).collect();
-        let mut problem = Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "validation",
-            "The request breaks a rule",
-        )
-        .detail(detail.join("; "));
-        problem.document.errors = errors;
-        problem
+        let title = "The request breaks a rule";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation", title).errors(errors)
     }
 
     /// 404.
@@ -129,6 +126,14 @@ impl Problem {
 
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.document.detail = Some(detail.into());
+        self
+    }
+
+    /// The fields at fault; the detail says them in one sentence.
+    fn errors(mut self, errors: Vec<FieldError>) -> Self {
+        let each = errors.iter().map(|error| format!("{} {}", error.field, error.detail));
+        self.document.detail = Some(each.collect::<Vec<_>>().join("; "));
+        self.document.errors = errors;
         self
     }
 

@@ -65,9 +65,11 @@ impl KafkaSettings {
     }
 
     /// A consumer that sees committed records only and loses none: it starts at the
-    /// earliest offset and commits only what was handled.
+    /// earliest offset and commits only what was handled. One that is killed gives up its
+    /// partitions within 10 s.
     pub fn consumer(&self, client_id: &str) -> ClientConfig {
         let mut config = self.client(client_id);
+        set_default(&mut config, "session.timeout.ms", "10000");
         config
             .set("isolation.level", "read_committed")
             .set("auto.offset.reset", "earliest")
@@ -79,6 +81,13 @@ impl KafkaSettings {
 
     fn client_properties(&self) -> impl Iterator<Item = (String, &String)> {
         self.properties.iter().map(|(name, value)| (name.replace('_', "."), value))
+    }
+}
+
+/// Sets a property that the settings leave open.
+pub fn set_default(config: &mut ClientConfig, name: &str, value: &str) {
+    if config.get(name).is_none() {
+        config.set(name, value);
     }
 }
 

@@ -1,0 +1,329 @@
+//! The whole service in one process: librdkafka's mock cluster, a SQLite file.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "this is a test")]
+
+use std::time::Duration;
+
+use catalog_service::Settings;
+use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::message::{Headers, Message, OwnedMessage};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use reqwest::{Client, StatusCode};
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+use shared::contract::{Delta, DeltaKind, OrderId, Outcome, ProductId, Reason, Status};
+use shared::service::Service;
+use shared::settings::{DatabaseSettings, HttpSettings};
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct World {
+    _cluster: MockCluster<'static, rdkafka::producer::DefaultProducerContext>,
+    settings: Settings,
+    client: Client,
+    _folder: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let cluster = MockCluster::new(1).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/test.db?mode=rwc", folder.path().display());
+        let mut settings = Settings {
+            http: HttpSettings {
+                workers: 1,
+                ..HttpSettings::on_port(0)
+            },
+            database: DatabaseSettings::at(&url),
+            ..Settings::default()
+        };
+        settings.kafka.bootstrap_servers = cluster.bootstrap_servers();
+        // The mock cluster takes 3 s to let the first member in, and about a session to let
+        // a restarted one in.
+        for (name, millis) in [
+            ("session.timeout.ms", "4500"),
+            ("heartbeat.interval.ms", "500"),
+        ] {
+            settings
+                .kafka
+                .properties
+                .insert(name.to_owned(), millis.to_owned());
+        }
+        let topics = &settings.topics;
+        for topic in [
+            &topics.catalog_deltas,
+            &topics.order_outcomes,
+            &topics.dead_letters,
+        ] {
+            cluster
+                .create_topic(&topic.name, topic.partitions, 1)
+                .unwrap();
+        }
+        Self {
+            _cluster: cluster,
+            settings,
+            client: Client::new(),
+            _folder: folder,
+        }
+    }
+
+    async fn start(&self) -> Service {
+        let service = catalog_service::start(self.settings.clone()).await.unwrap();
+        self.wait_for(&service, |status, _| status == StatusCode::OK)
+            .await;
+        service
+    }
+
+    /// Waits until `/readyz` is as expected.
+    async fn wait_for(&self, service: &Service, expected: impl Fn(StatusCode, &Value) -> bool) {
+        let url = format!("http://{}/readyz", service.address());
+        let poll = async {
+            loop {
+                let response = self.client.get(&url).send().await.unwrap();
+                let (status, body) = (response.status(), response.json().await.unwrap());
+                if expected(status, &body) {
+                    return;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, poll).await.unwrap();
+    }
+
+    async fn product(&self, service: &Service, product: i64, method: &str) -> Value {
+        let url = format!("http://{}/catalog/{product}", service.address());
+        let request = match method {
+            "PUT" => self
+                .client
+                .put(url)
+                .json(&json!({"name": "Cup", "unit_price": 1, "qty": 10})),
+            _ => self.client.get(url),
+        };
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn send(&self, values: &[Option<Vec<u8>>]) {
+        let producer: FutureProducer = self.settings.kafka.client("test").create().unwrap();
+        for value in values {
+            let topic = &self.settings.topics.catalog_deltas.name;
+            let mut record = FutureRecord::to(topic).key("1");
+            record.payload = value.as_ref();
+            producer.send(record, PATIENCE).await.unwrap();
+        }
+    }
+
+    /// The first `count` records of a topic.
+    async fn read(&self, topic: &str, count: usize) -> Vec<OwnedMessage> {
+        let group = OrderId::random().to_string();
+        let mut config = self.settings.kafka.consumer("test");
+        let consumer: StreamConsumer = config.set("group.id", group).create().unwrap();
+        consumer.subscribe(&[topic]).unwrap();
+        let read = async {
+            let mut records = Vec::new();
+            while records.len() < count {
+                records.push(consumer.recv().await.unwrap().detach());
+            }
+            records
+        };
+        timeout(PATIENCE, read).await.unwrap()
+    }
+
+    async fn facts(&self, count: usize) -> Vec<Outcome> {
+        let records = self.read("order_outcomes", count).await;
+        records
+            .iter()
+            .map(|record| Outcome::decode(record.payload().unwrap()).unwrap())
+            .collect()
+    }
+}
+
+fn reserve(product: i64, qty: i32) -> Delta {
+    Delta {
+        order_id: OrderId::random(),
+        product_id: ProductId(product),
+        kind: DeltaKind::Reserve,
+        delta: -qty,
+    }
+}
+
+fn header<'a>(record: &'a OwnedMessage, key: &str) -> &'a str {
+    let header = record
+        .headers()
+        .unwrap()
+        .iter()
+        .find(|header| header.key == key)
+        .unwrap();
+    std::str::from_utf8(header.value.unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deltas_become_facts_poison_becomes_dead_letters_and_a_restart_repeats_nothing() {
+    let world = World::new();
+    let service = world.start().await;
+    world.product(&service, 1, "PUT").await;
+    let (bought, unknown) = (reserve(1, 3), reserve(2, 1));
+    let elsewhere = Delta {
+        product_id: ProductId(2),
+        kind: DeltaKind::Release,
+        delta: 3,
+        ..bought
+    };
+    let values = [
+        Some(bought.encode()),
+        Some(b"{not json".to_vec()),
+        None,
+        Some(elsewhere.encode()),
+        Some(unknown.encode()),
+    ];
+    world.send(&values).await;
+
+    let facts = world.facts(2).await;
+    let of = |delta: &Delta| {
+        *facts
+            .iter()
+            .find(|fact| fact.order_id == delta.order_id)
+            .unwrap()
+    };
+    assert_eq!(
+        (of(&bought).status, of(&bought).reason),
+        (Status::Confirmed, None)
+    );
+    assert_eq!(of(&unknown).reason, Some(Reason::UnknownProduct));
+    let letters = world.read("catalog_deltas.dlq", 3).await;
+    let reasons: Vec<_> = letters
+        .iter()
+        .map(|letter| header(letter, "dlq.reason"))
+        .collect();
+    assert!(reasons[0].starts_with("not a delta: "), "{reasons:?}");
+    assert!(reasons[1].contains("no value"), "{reasons:?}");
+    assert!(reasons[2].starts_with("releases product 2"), "{reasons:?}");
+    assert_eq!(letters[0].payload(), Some(&b"{not json"[..]));
+    assert_eq!(header(&letters[0], "dlq.topic"), "catalog_deltas");
+    assert_eq!(world.product(&service, 1, "GET").await["qty"], 7);
+
+    service.stop().await;
+    let service = world.start().await;
+    let (more, again) = (reserve(1, 7), bought);
+    world
+        .send(&[Some(again.encode()), Some(more.encode())])
+        .await;
+    let facts = world.facts(4).await;
+    let copies: Vec<_> = facts
+        .iter()
+        .filter(|fact| fact.order_id == bought.order_id)
+        .collect();
+    assert_eq!(copies.len(), 2);
+    assert_eq!(copies[0], copies[1]);
+    assert_eq!(world.product(&service, 1, "GET").await["qty"], 0);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_with_too_few_partitions_ends_the_service_with_a_sentence() {
+    let mut world = World::new();
+    world.settings.topics.order_outcomes.partitions = 4;
+    let mut service = catalog_service::start(world.settings.clone())
+        .await
+        .unwrap();
+    let reason = timeout(PATIENCE, service.failed()).await.unwrap();
+    assert!(
+        reason.contains("`order_outcomes` has 3 partitions, the settings say 4"),
+        "{reason}"
+    );
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_says_which_dependency_is_missing() {
+    let mut world = World::new();
+    world.settings.database = DatabaseSettings::at("mysql://nobody@127.0.0.1:1/none");
+    let service = catalog_service::start(world.settings.clone())
+        .await
+        .unwrap();
+    world
+        .wait_for(&service, |status, report| {
+            let of = |name: &str| report["dependencies"][name]["status"].clone();
+            status == StatusCode::SERVICE_UNAVAILABLE
+                && of("broker") == "up"
+                && of("database") == "down"
+                && report["dependencies"]["database"]["reason"] != "starting"
+        })
+        .await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_one_sentence() {
+    let mut world = World::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    world.settings.http.bind = taken.local_addr().unwrap();
+    let Err(error) = catalog_service::start(world.settings.clone()).await else {
+        panic!("started on a taken port")
+    };
+    let text = format!("{error:#}");
+    assert!(
+        text.contains(&world.settings.http.bind.to_string()),
+        "{text}"
+    );
+    assert!(text.contains("`http.bind`"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_that_cannot_work_is_named() {
+    let mut world = World::new();
+    world.settings.database = DatabaseSettings::at("nowhere");
+    let Err(error) = catalog_service::start(world.settings.clone()).await else {
+        panic!("started without a database URL")
+    };
+    assert!(
+        format!("{error:#}").starts_with("setting `database.url`: "),
+        "{error:#}"
+    );
+    let property = ("enable.auto.commit".to_owned(), "true".to_owned());
+    world.settings.kafka.properties.extend([property]);
+    let Err(error) = catalog_service::start(world.settings.clone()).await else {
+        panic!("started with offsets committed unseen")
+    };
+    assert!(
+        format!("{error:#}").contains("`enable.auto.commit`"),
+        "{error:#}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deltas_wait_until_the_database_works_again_and_none_is_skipped() {
+    let world = World::new();
+    let service = world.start().await;
+    world.product(&service, 1, "PUT").await;
+    let db = shared::database::connect(&world.settings.database)
+        .await
+        .unwrap();
+    db.execute_unprepared("ALTER TABLE stock RENAME TO gone")
+        .await
+        .unwrap();
+    let orders = [reserve(1, 4), reserve(1, 5)];
+    world.send(&orders.map(|order| Some(order.encode()))).await;
+    world
+        .wait_for(&service, |status, report| {
+            let applier = &report["dependencies"]["applier"];
+            let reason = applier["reason"].as_str().unwrap_or("");
+            status == StatusCode::SERVICE_UNAVAILABLE && reason.contains("no such table")
+        })
+        .await;
+    db.execute_unprepared("ALTER TABLE gone RENAME TO stock")
+        .await
+        .unwrap();
+    let facts = world.facts(2).await;
+    assert!(
+        facts.iter().all(|fact| fact.status == Status::Confirmed),
+        "{facts:?}"
+    );
+    world
+        .wait_for(&service, |status, _| status == StatusCode::OK)
+        .await;
+    assert_eq!(world.product(&service, 1, "GET").await["qty"], 1);
+    service.stop().await;
+}

@@ -1,0 +1,109 @@
+//! The pair's speed on real Kafka, each figure beside its own limit from the same run.
+//!
+//! `cargo xtask bench` builds for release, starts the stack, and runs this.
+#![allow(clippy::print_stdout, reason = "it prints a table for a person")]
+
+mod backlog;
+mod bare;
+mod footprint;
+mod load;
+mod measure;
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use clap::Parser;
+use e2e::{Kind, World};
+
+use crate::measure::{Run, median};
+
+/// Products that the orders spread over.
+const PRODUCTS: usize = 100;
+
+/// Measures the order-service against a bare transactional producer in turn, then the
+/// catalog and the sink on the backlog that both left, then memory and start-up.
+#[derive(Parser)]
+#[command(name = "bench", bin_name = "cargo xtask bench")]
+struct Arguments {
+    /// Orders in each run.
+    #[arg(long, default_value_t = 20_000)]
+    orders: usize,
+    /// Runs of each kind, in turn; the median counts.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Connections, or orders in flight.
+    #[arg(long, value_delimiter = ',', default_values_t = [128, 512])]
+    connections: Vec<usize>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let kafka = std::env::var("STACK_KAFKA").context("run it as `cargo xtask bench`")?;
+    let world = World::start(Kind::WorkerMariadb).await?;
+    for product in 1..=i64::try_from(PRODUCTS)? {
+        let name = format!("Product {product}");
+        world
+            .catalog
+            .put_product(product, &name, 1_000_000_000)
+            .await?
+            .expect(201)?;
+    }
+    // Alone on the machine with the broker, as the limit is.
+    world.process("catalog-service")?.kill()?;
+    world.sink.stop().await?;
+
+    println!(
+        "POST /orders, {} orders a run, median of {} runs",
+        arguments.orders, arguments.rounds
+    );
+    println!("| connections | bare producer | order-service | ratio | p50 | p99 |");
+    println!("|---|---|---|---|---|---|");
+    let address = world.orders[0]
+        .base()
+        .trim_start_matches("http://")
+        .parse()?;
+    let mut placed = 0;
+    for &connections in &arguments.connections {
+        placed += compare(&arguments, &kafka, address, connections).await?;
+    }
+    println!();
+    backlog::drain(&world, placed).await?;
+    footprint::print(&world).await?;
+    world.stop().await
+}
+
+/// Prints a row; returns how many orders were placed for it.
+async fn compare(
+    arguments: &Arguments,
+    kafka: &str,
+    address: SocketAddr,
+    connections: usize,
+) -> anyhow::Result<usize> {
+    let mut bare = Vec::new();
+    let mut service = Vec::new();
+    let mut ratios = Vec::new();
+    let mut all = Run::default();
+    let mut placed = 0;
+    for _ in 0..arguments.rounds {
+        let kafka = kafka.to_owned();
+        let orders = arguments.orders;
+        let limit =
+            tokio::task::spawn_blocking(move || bare::run(&kafka, orders, connections)).await??;
+        let run = load::run(address, orders, connections).await?;
+        ratios.push(run.rate() / limit.rate());
+        placed += limit.latencies.len() + run.latencies.len();
+        bare.push(limit.rate());
+        service.push(run.rate());
+        all.latencies.extend(run.latencies);
+    }
+    println!(
+        "| {connections} | {:.0}/s | {:.0}/s | {:.2} | {:.1} ms | {:.1} ms |",
+        median(bare),
+        median(service),
+        median(ratios),
+        all.percentile_ms(50),
+        all.percentile_ms(99)
+    );
+    Ok(placed)
+}

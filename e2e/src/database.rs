@@ -1,0 +1,168 @@
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, Query, SelectStatement};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, FromQueryResult, Value,
+};
+use shared::contract::{OrderId, Timestamp};
+
+/// A row of `orders`.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct OrderRow {
+    pub id: OrderId,
+    pub user_id: i64,
+    pub product_id: i64,
+    pub qty: i32,
+    pub unit_price: i64,
+    pub total_price: i64,
+    pub created_at: Timestamp,
+    pub idempotency_key: Option<String>,
+}
+
+/// A row of `order_outcomes`.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct OutcomeRow {
+    pub id: String,
+    pub order_id: OrderId,
+    pub status: String,
+    pub reason: Option<String>,
+    pub decided_at: Timestamp,
+}
+
+/// A row of `stock_ledger`.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct LedgerRow {
+    pub reference: String,
+    pub kind: String,
+    pub product_id: i64,
+    pub delta: i64,
+    pub status: Option<String>,
+    pub reason: Option<String>,
+    pub decided_at: Timestamp,
+}
+
+/// What the sink writes.
+pub struct OrdersDatabase(DatabaseConnection);
+
+/// What the catalog-service keeps.
+pub struct CatalogDatabase(DatabaseConnection);
+
+impl OrdersDatabase {
+    pub async fn open(url: &str) -> Result<Self, DbErr> {
+        open(url).await.map(Self)
+    }
+
+    pub async fn order(&self, id: OrderId) -> Result<Option<OrderRow>, DbErr> {
+        Ok(select(&self.0, &ORDERS, "id", id.to_string()).await?.pop())
+    }
+
+    pub async fn orders_of(&self, user: i64) -> Result<Vec<OrderRow>, DbErr> {
+        select(&self.0, &ORDERS, "user_id", user).await
+    }
+
+    /// Orders and outcomes together.
+    pub async fn count_rows(&self) -> Result<u64, DbErr> {
+        let orders = count(&self.0, Query::select().from(ORDERS.name).take()).await?;
+        let outcomes = count(&self.0, Query::select().from(ORDER_OUTCOMES.name).take()).await?;
+        Ok(orders + outcomes)
+    }
+
+    pub async fn outcomes(&self, order: OrderId) -> Result<Vec<OutcomeRow>, DbErr> {
+        select(&self.0, &ORDER_OUTCOMES, "order_id", order.to_string()).await
+    }
+}
+
+impl CatalogDatabase {
+    /// All movements of orders.
+    pub async fn count_reservations(&self) -> Result<u64, DbErr> {
+        let reserve = Expr::col("kind").eq("reserve");
+        count(
+            &self.0,
+            Query::select()
+                .from(STOCK_LEDGER.name)
+                .and_where(reserve)
+                .take(),
+        )
+        .await
+    }
+
+    pub async fn open(url: &str) -> Result<Self, DbErr> {
+        open(url).await.map(Self)
+    }
+
+    /// All movements of a product's stock.
+    pub async fn ledger_of(&self, product: i64) -> Result<Vec<LedgerRow>, DbErr> {
+        select(&self.0, &STOCK_LEDGER, "product_id", product).await
+    }
+
+    /// An order's movements: its reservation, its release.
+    pub async fn movements(&self, order: OrderId) -> Result<Vec<LedgerRow>, DbErr> {
+        select(&self.0, &STOCK_LEDGER, "reference", order.to_string()).await
+    }
+}
+
+struct Table {
+    name: &'static str,
+    columns: &'static [&'static str],
+}
+
+const ORDERS: Table = Table {
+    name: "orders",
+    columns: &[
+        "id",
+        "user_id",
+        "product_id",
+        "qty",
+        "unit_price",
+        "total_price",
+        "created_at",
+        "idempotency_key",
+    ],
+};
+
+const ORDER_OUTCOMES: Table = Table {
+    name: "order_outcomes",
+    columns: &["id", "order_id", "status", "reason", "decided_at"],
+};
+
+const STOCK_LEDGER: Table = Table {
+    name: "stock_ledger",
+    columns: &[
+        "reference",
+        "kind",
+        "product_id",
+        "delta",
+        "status",
+        "reason",
+        "decided_at",
+    ],
+};
+
+/// Few connections: the services need the others.
+async fn open(url: &str) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(4).sqlx_logging(false);
+    Database::connect(options).await
+}
+
+async fn select<T: FromQueryResult>(
+    database: &DatabaseConnection,
+    table: &Table,
+    column: &'static str,
+    value: impl Into<Value>,
+) -> Result<Vec<T>, DbErr> {
+    let query: SelectStatement = Query::select()
+        .columns(table.columns.iter().copied())
+        .from(table.name)
+        .and_where(Expr::col(column).eq(value.into()))
+        .take();
+    let rows = database.query_all(&query).await?;
+    rows.iter()
+        .map(|row| T::from_query_result(row, ""))
+        .collect()
+}
+
+async fn count(database: &DatabaseConnection, mut query: SelectStatement) -> Result<u64, DbErr> {
+    let query = query.expr(Func::count(Expr::col(Asterisk)));
+    let row = database.query_one(query).await?;
+    let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+    Ok(count.unsigned_abs())
+}

@@ -1,0 +1,29 @@
+//! The harness of the end-to-end tests: a [`World`] is the whole pair as processes of
+//! their own, with clients for everything that can be seen of it from outside: both HTTP
+//! interfaces, the topics, the databases.
+//!
+//! Nothing in here uses the services' code: what a test sees, a user could see.
+
+mod catalog_service;
+mod database;
+mod demo;
+mod eventually;
+mod http;
+mod kafka;
+mod order_service;
+mod place;
+mod process;
+mod sink;
+mod world;
+
+pub use catalog_service::{CatalogService, LedgerEntry, Product};
+pub use database::{CatalogDatabase, LedgerRow, OrderRow, OrdersDatabase, OutcomeRow};
+pub use demo::Demo;
+pub use eventually::{PATIENCE, becomes, eventually, within};
+pub use http::{Answer, Http, Problem};
+pub use kafka::{Kafka, Record};
+pub use order_service::{OrderBody, OrderPage, OrderService, PlaceOrder};
+pub use place::{binary, free_address, log_folder};
+pub use process::{Ended, Process, Signal, run_to_end};
+pub use sink::Sink;
+pub use world::{Kind, World};

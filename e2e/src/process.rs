@@ -1,0 +1,224 @@
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::eventually::within;
+use crate::http::Http;
+
+/// From the start of a process to its readiness, on a busy machine.
+const START_WITHIN: Duration = Duration::from_secs(60);
+const LAST_LINES: usize = 15;
+
+#[derive(Debug, Clone, Copy)]
+pub enum Signal {
+    /// What `kill` sends by default.
+    Terminate,
+    /// What Ctrl-C sends.
+    Interrupt,
+}
+
+/// A program of the pair, killed when dropped. It can be started again, with the same
+/// settings on the same port.
+pub struct Process {
+    name: String,
+    log: PathBuf,
+    state: Mutex<State>,
+}
+
+struct State {
+    command: Command,
+    child: Option<Child>,
+}
+
+impl Process {
+    /// Starts it; what it prints goes to `<folder>/<name>.log`.
+    pub fn start(name: &str, command: Command, folder: &Path) -> anyhow::Result<Self> {
+        let process = Self {
+            name: name.to_owned(),
+            log: folder.join(name).with_extension("log"),
+            state: Mutex::new(State {
+                command,
+                child: None,
+            }),
+        };
+        process.start_again()?;
+        Ok(process)
+    }
+
+    pub fn start_again(&self) -> anyhow::Result<()> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)?;
+        self.with(|state| {
+            ensure!(state.child.is_none(), "{} runs already", self.name);
+            state
+                .command
+                .stdin(Stdio::null())
+                .stdout(log.try_clone()?)
+                .stderr(log);
+            let child = state.command.spawn();
+            state.child = Some(child.with_context(|| format!("{} does not start", self.name))?);
+            Ok(())
+        })
+    }
+
+    /// As by `kill -9`: it has no say in it.
+    pub fn kill(&self) -> anyhow::Result<()> {
+        self.with(|state| {
+            let mut child = state.child.take().context("it does not run")?;
+            child.kill()?;
+            child.wait()?;
+            Ok(())
+        })
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub async fn stop(&self, signal: Signal, patience: Duration) -> anyhow::Result<ExitStatus> {
+        send(signal, self.id()?)?;
+        within(patience, &format!("{} stops", self.name), async || {
+            self.ended()
+        })
+        .await
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> anyhow::Result<u32> {
+        self.with(|state| Ok(state.child.as_ref().context("it does not run")?.id()))
+    }
+
+    /// Its exit status once it has ended.
+    pub fn ended(&self) -> anyhow::Result<Option<ExitStatus>> {
+        self.with(|state| {
+            let status = match &mut state.child {
+                Some(child) => child.try_wait()?,
+                None => None,
+            };
+            if status.is_some() {
+                state.child = None;
+            }
+            Ok(status)
+        })
+    }
+
+    pub fn is_running(&self) -> anyhow::Result<bool> {
+        self.with(|state| match &mut state.child {
+            Some(child) => Ok(child.try_wait()?.is_none()),
+            None => Ok(false),
+        })
+    }
+
+    /// Waits until `/readyz` says `ready`: not merely able to serve, but complete.
+    pub async fn complete(&self, http: &Http) -> anyhow::Result<()> {
+        self.readiness(http, "ready").await
+    }
+
+    /// Waits until `/readyz` has this status.
+    pub async fn readiness(&self, http: &Http, status: &str) -> anyhow::Result<()> {
+        let what = format!("{} is {status}", self.name);
+        let ready = within(START_WITHIN, &what, async || {
+            if let Some(status) = self.ended()? {
+                return Ok(Some(Some(status)));
+            }
+            let report = http.readiness().await?;
+            ensure!(report["status"] == status, "{report}");
+            Ok(Some(None))
+        });
+        match ready.await.with_context(|| self.last_lines())? {
+            None => Ok(()),
+            Some(status) => bail!("{} ended ({status}); {}", self.name, self.last_lines()),
+        }
+    }
+
+    /// All it has printed so far.
+    pub fn output(&self) -> anyhow::Result<String> {
+        Ok(String::from_utf8_lossy(&std::fs::read(&self.log)?).into_owned())
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn last_lines(&self) -> String {
+        let output = self.output().unwrap_or_default();
+        let lines: Vec<_> = output.lines().rev().take(LAST_LINES).collect();
+        let lines: Vec<_> = lines.into_iter().rev().collect();
+        format!("the end of {}:\n{}", self.log.display(), lines.join("\n"))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut state).with_context(|| self.name.clone())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Where it ended before, there is nothing to kill.
+        self.kill().ok();
+    }
+}
+
+/// By the shell's own `kill`: the standard library knows SIGKILL alone.
+fn send(signal: Signal, id: u32) -> anyhow::Result<()> {
+    let name = match signal {
+        Signal::Terminate => "TERM",
+        Signal::Interrupt => "INT",
+    };
+    let status = Command::new("sh")
+        .args(["-c", &format!("kill -s {name} {id}")])
+        .status()?;
+    ensure!(status.success(), "kill -s {name} {id}: {status}");
+    Ok(())
+}
+
+/// How a program ended that was expected to end by itself.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stderr: String,
+}
+
+/// Runs a program that ends by itself; kills it if it does not within `patience`.
+pub fn run_to_end(mut command: Command, patience: Duration) -> anyhow::Result<Ended> {
+    // A file, not a pipe: a full pipe would block the program.
+    let mut errors = tempfile::tempfile()?;
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(errors.try_clone()?);
+    let mut child = command.spawn()?;
+    let deadline = Instant::now() + patience;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            bail!(
+                "it still runs after {} s: {}",
+                patience.as_secs(),
+                read(&mut errors)?
+            );
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    Ok(Ended {
+        status,
+        stderr: read(&mut errors)?,
+    })
+}
+
+fn read(file: &mut File) -> anyhow::Result<String> {
+    use std::io::Seek;
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,86 @@
+//! The pair as its users see it, in the world that `PAIR_WORLD` names.
+//!
+//! Tests of [`isolated`] share the running world at once: each has products and users of
+//! its own. Those of [`disruptive`] stop and kill parts of it, and run one at a time.
+
+mod bad_input;
+mod cancel;
+mod demo;
+mod idempotency;
+mod list;
+mod load;
+mod orders;
+mod outages;
+mod poison;
+mod records;
+mod restarts;
+mod session;
+mod sink;
+mod startup;
+mod stock;
+mod stream;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use e2e::Kind;
+use libtest_mimic::{Arguments, Trial};
+
+use crate::session::Session;
+
+/// They wait more than they work.
+const AT_ONCE: usize = 8;
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::from_args();
+    let session = Arc::new(Session::new(Kind::from_env()?)?);
+    let threads = |count| Arguments {
+        test_threads: Some(count),
+        ..arguments.clone()
+    };
+    let at_once = arguments.test_threads.unwrap_or(AT_ONCE);
+    let together = libtest_mimic::run(&threads(at_once), isolated(&session));
+    let alone = libtest_mimic::run(&threads(1), disruptive(&session));
+    session.end()?;
+    Ok(if together.has_failed() {
+        together.exit_code()
+    } else {
+        alone.exit_code()
+    })
+}
+
+fn isolated(session: &Arc<Session>) -> Vec<Trial> {
+    let mut trials = [
+        orders::trials(session),
+        idempotency::trials(session),
+        records::trials(session),
+        poison::trials(session),
+        list::trials(session),
+        stream::trials(session),
+        cancel::trials(session),
+        stock::trials(session),
+        bad_input::trials(session),
+    ]
+    .into_iter()
+    .flatten()
+    .collect::<Vec<_>>();
+    if session.kind.is_real() {
+        trials.extend(startup::trials_on_real_kafka(session));
+        trials.extend(outages::trials_on_real_kafka(session));
+    } else {
+        // These start what they need by themselves: once is enough.
+        trials.extend(startup::trials(session));
+        trials.extend(outages::trials(session));
+        trials.extend(demo::trials(session));
+    }
+    trials
+}
+
+fn disruptive(session: &Arc<Session>) -> Vec<Trial> {
+    let mut trials = sink::trials(session);
+    if session.kind.is_real() {
+        trials.extend(restarts::trials(session));
+    }
+    trials.extend(session::trials(session));
+    trials
+}

@@ -1,0 +1,186 @@
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use e2e::{
+    Answer, Http, OrderService, PlaceOrder, Process, Signal, World, becomes, binary, free_address,
+};
+use libtest_mimic::Trial;
+use shared::contract::Status;
+
+use crate::session::{Session, tests, tests_without_world};
+
+pub(crate) fn trials(session: &Arc<Session>) -> Vec<Trial> {
+    tests_without_world![session;
+        without_a_broker_orders_are_refused_and_the_service_says_so,
+        without_a_broker_the_catalog_is_readable_and_the_service_says_so,
+    ]
+}
+
+pub(crate) fn trials_on_real_kafka(session: &Arc<Session>) -> Vec<Trial> {
+    tests![session;
+        without_a_database_orders_are_placed_and_read_from_the_tail,
+        without_a_database_the_catalog_says_so_and_refuses,
+    ]
+}
+
+/// The default deadline of a request, and what a busy machine adds.
+const DEADLINE: Duration = Duration::from_secs(5);
+const SLACK: Duration = Duration::from_secs(5);
+
+/// A service beside the world: it has its own port, and what it needs is told apart.
+fn start(name: &str, command: Command, folder: &Path) -> anyhow::Result<(Process, Http)> {
+    let (address, mut command) = (free_address()?, command);
+    let prefix = name.replace('-', "_").to_uppercase();
+    command.env(format!("{prefix}__HTTP__BIND"), address.to_string());
+    Ok((
+        Process::start(name, command, folder)?,
+        Http::new(&format!("http://{address}"))?,
+    ))
+}
+
+async fn stops_promptly(process: &Process) -> anyhow::Result<()> {
+    let status = process.stop(Signal::Terminate, DEADLINE + SLACK).await?;
+    ensure!(status.success(), "{status}: {}", process.output()?);
+    Ok(())
+}
+
+/// `/readyz` says which broker does not answer.
+async fn names_the_broker(http: &Http, address: &str) -> anyhow::Result<()> {
+    becomes("the broker's state", true, async || {
+        let report = http.readiness().await?;
+        let reason = report["dependencies"]["broker"]["reason"]
+            .as_str()
+            .unwrap_or_default();
+        Ok(reason.contains(address))
+    })
+    .await
+}
+
+async fn without_a_broker_orders_are_refused_and_the_service_says_so() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let broker = free_address()?.to_string();
+    let database = format!(
+        "sqlite://{}?mode=rwc",
+        folder.path().join("orders.db").display()
+    );
+    let mut command = binary("order-service")?;
+    command
+        .env("ORDER_SERVICE__KAFKA__BOOTSTRAP_SERVERS", &broker)
+        .env("ORDER_SERVICE__DATABASE__URL", database);
+    let (process, http) = start("order-service", command, folder.path())?;
+    process.readiness(&http, "unready").await?;
+    names_the_broker(&http, &broker).await?;
+    Answer::to(http.get("/readyz")).await?.expect(503)?;
+    let order = PlaceOrder {
+        user_id: 1,
+        product_id: 1,
+        qty: 1,
+        unit_price: 1,
+    };
+    let begun = Instant::now();
+    let answer = Answer::to(OrderService(http).order(&order))
+        .await?
+        .expect(503)?;
+    ensure!(
+        begun.elapsed() < DEADLINE + SLACK,
+        "answered after {:?}",
+        begun.elapsed()
+    );
+    ensure!(answer.header("retry-after").is_some(), "Retry-After");
+    let detail = answer.problem()?.detail.unwrap_or_default();
+    ensure!(detail.contains("nothing was written"), "{detail}");
+    stops_promptly(&process).await
+}
+
+async fn without_a_broker_the_catalog_is_readable_and_the_service_says_so() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let broker = free_address()?.to_string();
+    let database = format!(
+        "sqlite://{}?mode=rwc",
+        folder.path().join("catalog.db").display()
+    );
+    let mut command = binary("catalog-service")?;
+    command
+        .env("CATALOG_SERVICE__KAFKA__BOOTSTRAP_SERVERS", &broker)
+        .env("CATALOG_SERVICE__DATABASE__URL", database);
+    let (process, http) = start("catalog-service", command, folder.path())?;
+    process.readiness(&http, "unready").await?;
+    becomes("the list's status", 200, async || {
+        Ok(Answer::to(http.get("/catalog")).await?.status.as_u16())
+    })
+    .await?;
+    names_the_broker(&http, &broker).await?;
+    Answer::to(http.get("/readyz")).await?.expect(503)?;
+    stops_promptly(&process).await
+}
+
+async fn without_a_database_orders_are_placed_and_read_from_the_tail(
+    world: &World,
+) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut command = binary("order-service")?;
+    command
+        .env("ORDER_SERVICE__INSTANCE_ID", "e2e-without-database")
+        .env(
+            "ORDER_SERVICE__KAFKA__BOOTSTRAP_SERVERS",
+            world.kafka.bootstrap_servers(),
+        )
+        .env(
+            "ORDER_SERVICE__DATABASE__URL",
+            format!("mysql://me:me@{}/orders", free_address()?),
+        );
+    let (process, http) = start("order-service", command, folder.path())?;
+    process.readiness(&http, "degraded").await?;
+    let service = OrderService(http);
+    let product = world.new_product(10).await?;
+    let placed = service.place(&world.new_order(product, 1)).await?;
+    assert_eq!(service.order_by_id(placed.id).await?.qty, 1);
+    becomes("the status", Status::Confirmed, async || {
+        Ok(service.order_by_id(placed.id).await?.status)
+    })
+    .await?;
+    let answer = Answer::to(service.get("/orders")).await?.expect(503)?;
+    ensure!(answer.header("retry-after").is_some(), "Retry-After");
+    let detail = answer.problem()?.detail.unwrap_or_default();
+    ensure!(detail.contains("database"), "{detail}");
+    let report = Answer::to(service.get("/readyz"))
+        .await?
+        .expect(200)?
+        .text();
+    ensure!(report.contains("degraded"), "{report}");
+    stops_promptly(&process).await
+}
+
+async fn without_a_database_the_catalog_says_so_and_refuses(world: &World) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut command = binary("catalog-service")?;
+    command
+        // Not the world's group: this one must get no partition that it cannot serve.
+        .env("CATALOG_SERVICE__GROUP", "e2e-without-database")
+        .env(
+            "CATALOG_SERVICE__KAFKA__BOOTSTRAP_SERVERS",
+            world.kafka.bootstrap_servers(),
+        )
+        .env(
+            "CATALOG_SERVICE__DATABASE__URL",
+            format!("mysql://me:me@{}/catalog", free_address()?),
+        );
+    let (process, http) = start("catalog-service", command, folder.path())?;
+    process.readiness(&http, "unready").await?;
+    let answer = Answer::to(http.get("/catalog")).await?.expect(503)?;
+    ensure!(answer.header("retry-after").is_some(), "Retry-After");
+    let detail = answer.problem()?.detail.unwrap_or_default();
+    ensure!(detail.contains("database"), "{detail}");
+    becomes("the database's state", "down".to_owned(), async || {
+        let report = http.readiness().await?;
+        Ok(report["dependencies"]["database"]["status"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned())
+    })
+    .await?;
+    stops_promptly(&process).await
+}

@@ -1,0 +1,165 @@
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use e2e::{World, binary, free_address, run_to_end};
+use libtest_mimic::Trial;
+
+use crate::session::{Session, tests, tests_without_world};
+
+pub(crate) fn trials(session: &Arc<Session>) -> Vec<Trial> {
+    tests_without_world![session;
+        an_unknown_setting_stops_the_start_and_is_named,
+        a_bad_value_stops_the_start_and_is_named,
+        an_unreadable_settings_file_stops_the_start_and_is_named,
+        a_taken_port_stops_the_start_and_is_named,
+        a_database_url_of_no_known_kind_stops_the_start,
+        a_property_that_a_guarantee_rests_on_stops_the_start,
+    ]
+}
+
+pub(crate) fn trials_on_real_kafka(session: &Arc<Session>) -> Vec<Trial> {
+    tests![session; a_topic_with_too_few_partitions_stops_the_start_and_is_named]
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Each program and the prefix of its variables.
+const SERVICES: [(&str, &str); 3] = [
+    ("order-service", "ORDER_SERVICE"),
+    ("catalog-service", "CATALOG_SERVICE"),
+    ("connect-worker", "CONNECT_WORKER"),
+];
+
+/// A service that would start, on a free port, with no broker to talk to.
+fn service(name: &str, prefix: &str) -> anyhow::Result<Command> {
+    let mut command = binary(name)?;
+    command
+        .env(format!("{prefix}__HTTP__BIND"), "127.0.0.1:0")
+        .env(
+            format!("{prefix}__KAFKA__BOOTSTRAP_SERVERS"),
+            free_address()?.to_string(),
+        );
+    if name != "connect-worker" {
+        command.env(format!("{prefix}__DATABASE__URL"), "sqlite::memory:");
+    }
+    Ok(command)
+}
+
+/// It ends by itself, not successfully, with one sentence that has these words.
+fn refuses(command: Command, words: &[&str]) -> anyhow::Result<()> {
+    let shown = format!("{command:?}");
+    let ended = run_to_end(command, PATIENCE)?;
+    ensure!(!ended.status.success(), "{shown} succeeded");
+    let stderr = ended.stderr.trim();
+    for word in words {
+        ensure!(
+            stderr.contains(word),
+            "{shown}: `{word}` is not in `{stderr}`"
+        );
+    }
+    ensure!(
+        stderr.lines().count() == 1,
+        "{shown}: not one sentence: {stderr}"
+    );
+    Ok(())
+}
+
+async fn an_unknown_setting_stops_the_start_and_is_named() -> anyhow::Result<()> {
+    for (name, prefix) in SERVICES {
+        let variable = format!("{prefix}__HTTP__COLOUR");
+        let mut command = service(name, prefix)?;
+        command.env(&variable, "red");
+        refuses(command, &[&variable, "expected"])?;
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(&file, "[http]\ncolour = \"red\"\n")?;
+        let path = file.path().display().to_string();
+        let mut command = service(name, prefix)?;
+        command.args(["--config", &path]);
+        refuses(command, &["http.colour", &path, "expected"])?;
+    }
+    Ok(())
+}
+
+async fn a_bad_value_stops_the_start_and_is_named() -> anyhow::Result<()> {
+    for (name, prefix) in SERVICES {
+        let variable = format!("{prefix}__HTTP__BIND");
+        let mut command = service(name, prefix)?;
+        command.env(&variable, "nowhere");
+        refuses(command, &[&variable, "http.bind"])?;
+    }
+    Ok(())
+}
+
+async fn an_unreadable_settings_file_stops_the_start_and_is_named() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    for (name, prefix) in SERVICES {
+        for path in [folder.path().join("missing.toml"), folder.path().to_owned()] {
+            let mut command = service(name, prefix)?;
+            command.arg("--config").arg(&path);
+            refuses(command, &[&path.display().to_string()])?;
+        }
+    }
+    Ok(())
+}
+
+async fn a_taken_port_stops_the_start_and_is_named() -> anyhow::Result<()> {
+    let taken = TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?.to_string();
+    for (name, prefix) in SERVICES {
+        let mut command = service(name, prefix)?;
+        command.env(format!("{prefix}__HTTP__BIND"), &address);
+        refuses(command, &[&address, "http.bind"])?;
+    }
+    Ok(())
+}
+
+async fn a_database_url_of_no_known_kind_stops_the_start() -> anyhow::Result<()> {
+    for (name, prefix) in [
+        ("order-service", "ORDER_SERVICE"),
+        ("catalog-service", "CATALOG_SERVICE"),
+    ] {
+        for url in ["oracle://me:1234@127.0.0.1/orders", "no url"] {
+            let mut command = service(name, prefix)?;
+            command.env(format!("{prefix}__DATABASE__URL"), url);
+            refuses(command, &["database.url"])?;
+        }
+    }
+    Ok(())
+}
+
+async fn a_property_that_a_guarantee_rests_on_stops_the_start() -> anyhow::Result<()> {
+    for (name, prefix) in SERVICES {
+        let mut command = service(name, prefix)?;
+        command.env(
+            format!("{prefix}__KAFKA__PROPERTIES__ISOLATION_LEVEL"),
+            "read_uncommitted",
+        );
+        refuses(command, &["kafka.properties", "isolation.level"])?;
+    }
+    Ok(())
+}
+
+async fn a_topic_with_too_few_partitions_stops_the_start_and_is_named(
+    world: &World,
+) -> anyhow::Result<()> {
+    // Topics outlive a run that fails.
+    let topic = format!("narrow-{}", uuid::Uuid::now_v7());
+    world.kafka.create_topic(&topic, 2).await?;
+    for (name, prefix, setting) in [
+        ("order-service", "ORDER_SERVICE", "ORDERS"),
+        ("catalog-service", "CATALOG_SERVICE", "CATALOG_DELTAS"),
+    ] {
+        let mut command = service(name, prefix)?;
+        command
+            .env(
+                format!("{prefix}__KAFKA__BOOTSTRAP_SERVERS"),
+                world.kafka.bootstrap_servers(),
+            )
+            .env(format!("{prefix}__TOPICS__{setting}__NAME"), &topic);
+        refuses(command, &[&topic, "2 partitions"])?;
+    }
+    world.kafka.delete_topics(&[&topic]).await
+}
