@@ -13,12 +13,12 @@ use std::convert::Infallible;
 use std::time::Instant;
 
 use rdkafka::error::KafkaError;
-use rdkafka::message::OwnedMessage;
+use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use sea_orm::{DatabaseConnection, DbErr};
 use shared::backoff::Backoff;
 use shared::contract::Delta;
 use shared::http::Dependency;
-use shared::kafka::{BatchConsumer, FactProducer};
+use shared::kafka::{BatchConsumer, BatchLimits, FactProducer, set_default};
 use tokio_util::sync::CancellationToken;
 
 pub use apply::apply;
@@ -38,7 +38,6 @@ pub struct Applier {
     producer: FactProducer,
     db: DatabaseConnection,
     topics: Topics,
-    max_batch: usize,
     metrics: Metrics,
     /// Read but not committed: what a failure has left to do again.
     in_hand: Vec<OwnedMessage>,
@@ -68,14 +67,15 @@ impl Applier {
         metrics: Metrics,
     ) -> Result<Self, KafkaError> {
         let mut config = settings.kafka.consumer(CLIENT_ID);
-        config.set("queued.max.messages.kbytes", READ_AHEAD_KIB);
+        set_default(&mut config, "queued.max.messages.kbytes", READ_AHEAD_KIB);
+        config.set("group.id", &settings.group);
         let topics = [settings.topics.catalog_deltas.name.as_str()];
+        let limits = BatchLimits::records(settings.applier.max_batch);
         Ok(Self {
-            consumer: BatchConsumer::subscribe(config, &settings.group, &topics)?,
+            consumer: BatchConsumer::subscribe(&config, &topics, limits)?,
             producer: FactProducer::new(&settings.kafka, CLIENT_ID)?,
             db,
             topics: settings.topics.clone(),
-            max_batch: settings.applier.max_batch,
             metrics,
             in_hand: Vec::new(),
         })
@@ -110,6 +110,7 @@ impl Applier {
                 }
             }
         }
+        self.consumer.close().await;
         Ok(())
     }
 
@@ -122,7 +123,8 @@ impl Applier {
 
     async fn take(&mut self) -> Result<(), KafkaError> {
         if self.in_hand.is_empty() {
-            self.in_hand = self.consumer.next_batch(self.max_batch).await?;
+            let batch = self.consumer.next_batch().await?;
+            self.in_hand = batch.iter().map(BorrowedMessage::detach).collect();
         }
         Ok(())
     }

@@ -49,6 +49,9 @@ impl EmbeddedBroker {
         let properties = [
             // It answers an empty fetch late, and holds a full one back as long.
             ("fetch.wait.max.ms", "50"),
+            // It lets a member in that comes back only after the old one's session.
+            ("session.timeout.ms", "3000"),
+            ("heartbeat.interval.ms", "500"),
             // Its partitions are small; the schema in every record compresses well.
             ("compression.type", "lz4"),
         ];

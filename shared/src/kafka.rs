@@ -10,7 +10,7 @@ mod settings;
 mod topics;
 
 pub use broker::watch_broker;
-pub use consumer::BatchConsumer;
+pub use consumer::{BatchConsumer, BatchLimits};
 pub use dead_letters::dead_letter;
 pub use producer::FactProducer;
 pub use record::{OutRecord, record_headers, trace_parent};

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::body::{CreateConnector, Json, PutConfig};
 use super::error::ConnectError;
+use super::lifecycle::to_its_end;
 use crate::env::Properties;
 use crate::supervisor::Supervisor;
 use crate::supervisor::status::{ConnectorInfo, ConnectorStatus, TaskInfo, TaskReport};
@@ -75,7 +76,8 @@ pub(super) async fn put_config(
     name: Path<String>,
     Json(request): Json<PutConfig>,
 ) -> Result<HttpResponse, ConnectError> {
-    let (info, is_new) = supervisor.put(&name, request.config).await?;
+    let put = async move { supervisor.put(&name, request.config).await };
+    let (info, is_new) = to_its_end(put).await?;
     Ok(if is_new {
         created(&info)
     } else {
@@ -87,7 +89,7 @@ pub(super) async fn delete(
     supervisor: Data<Supervisor>,
     name: Path<String>,
 ) -> Result<HttpResponse, ConnectError> {
-    supervisor.delete(&name).await?;
+    to_its_end(async move { supervisor.delete(&name).await }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -1,9 +1,11 @@
+use std::future::Future;
+
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};
 use serde::Deserialize;
 
 use super::error::ConnectError;
-use crate::supervisor::{Supervisor, Target};
+use crate::supervisor::{Supervisor, SupervisorError, Target};
 
 type Done = Result<HttpResponse, ConnectError>;
 
@@ -14,16 +16,27 @@ pub(super) struct Restart {
     only_failed: bool,
 }
 
+/// A change goes on when its client has gone: half of one would be neither the old state
+/// nor the new.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = T> + Send + 'static,
+) -> T {
+    match tokio::spawn(change).await {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
 /// As in Connect: 204 without parameters, else 202 and the status.
 pub(super) async fn restart(
     supervisor: Data<Supervisor>,
     name: Path<String>,
     Query(restart): Query<Restart>,
 ) -> Done {
-    supervisor
-        .restart(&name, restart.include_tasks, restart.only_failed)
-        .await?;
-    if !restart.include_tasks && !restart.only_failed {
+    let Restart { include_tasks, only_failed } = restart;
+    let (changing, named) = (supervisor.clone().into_inner(), name.clone());
+    to_its_end(async move { changing.restart(&named, include_tasks, only_failed).await }).await?;
+    if !include_tasks && !only_failed {
         return Ok(HttpResponse::NoContent().finish());
     }
     Ok(HttpResponse::Accepted().json(supervisor.status(&name)?))
@@ -34,21 +47,29 @@ pub(super) async fn restart_task(
     path: Path<(String, usize)>,
 ) -> Done {
     let (name, task) = path.into_inner();
-    supervisor.restart_task(&name, task).await?;
+    to_its_end(async move { supervisor.restart_task(&name, task).await }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 pub(super) async fn pause(supervisor: Data<Supervisor>, name: Path<String>) -> Done {
-    supervisor.set_target(&name, Target::Paused).await?;
+    set_target(supervisor, name, Target::Paused).await?;
     Ok(HttpResponse::Accepted().finish())
 }
 
 pub(super) async fn resume(supervisor: Data<Supervisor>, name: Path<String>) -> Done {
-    supervisor.set_target(&name, Target::Running).await?;
+    set_target(supervisor, name, Target::Running).await?;
     Ok(HttpResponse::Accepted().finish())
 }
 
 pub(super) async fn stop(supervisor: Data<Supervisor>, name: Path<String>) -> Done {
-    supervisor.set_target(&name, Target::Stopped).await?;
+    set_target(supervisor, name, Target::Stopped).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+async fn set_target(
+    supervisor: Data<Supervisor>,
+    name: Path<String>,
+    target: Target,
+) -> Result<(), SupervisorError> {
+    to_its_end(async move { supervisor.set_target(&name, target).await }).await
 }

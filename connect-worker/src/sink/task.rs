@@ -6,11 +6,11 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode;
 use sea_orm::DbErr;
 use shared::database;
-use shared::kafka::{KafkaSettings, TopicError};
+use shared::kafka::{BatchConsumer, KafkaSettings, TopicError};
 use shared::settings::DatabaseSettings;
 use tokio_util::sync::CancellationToken;
 
-use super::consumer::SinkConsumer;
+use super::consumer::subscribe;
 use super::error::{TaskError, is_lock_conflict};
 use super::metrics::{SinkMetrics, TaskMetrics};
 use super::pipeline::{BatchError, Pipeline, Written};
@@ -41,7 +41,7 @@ pub struct Task {
     config: SinkConfig,
     kafka: KafkaSettings,
     /// `None` while the database does not answer: others may take the partitions.
-    consumer: Option<SinkConsumer>,
+    consumer: Option<BatchConsumer>,
     topic_ensured: bool,
     work: Work,
 }
@@ -154,7 +154,7 @@ impl Task {
             if let Err(error) = self.work.pipeline.ping().await {
                 return self.work.failed(error).map(Some);
             }
-            let consumer = SinkConsumer::subscribe(&self.kafka, &self.id, &self.config)?;
+            let consumer = subscribe(&self.kafka, &self.id, &self.config)?;
             self.consumer = Some(consumer);
         }
         Ok(None)

@@ -1,104 +1,171 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer,
 };
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{Message, OwnedMessage};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-/// A group consumer that hands out batches and commits what its caller has handled.
+/// Where a batch ends, at the latest.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchLimits {
+    pub records: usize,
+    /// A batch of large records ends early.
+    pub bytes: usize,
+}
+
+impl BatchLimits {
+    /// At most so many records, and 8 MiB.
+    pub fn records(records: usize) -> Self {
+        Self {
+            records: records.max(1),
+            bytes: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// A member of a consumer group that hands out batches and commits what its caller has
+/// handled.
 ///
-/// A batch that its caller cannot handle yet is simply not committed: after a crash or
-/// a rebalance it is delivered again, here or elsewhere.
+/// A batch that its caller cannot handle yet is simply not committed: after a crash or a
+/// rebalance it is delivered again, here or elsewhere.
 pub struct BatchConsumer {
-    consumer: StreamConsumer<LoggingContext>,
+    consumer: StreamConsumer<Revocations>,
+    limits: BatchLimits,
 }
 
 impl BatchConsumer {
-    /// `config` as made by [`super::KafkaSettings::consumer`].
+    /// `config` names the group.
     pub fn subscribe(
-        mut config: ClientConfig,
-        group: &str,
+        config: &ClientConfig,
         topics: &[&str],
+        limits: BatchLimits,
     ) -> KafkaResult<Self> {
-        let consumer: StreamConsumer<LoggingContext> = config
-            .set("group.id", group)
-            .create_with_context(LoggingContext)?;
+        let consumer: StreamConsumer<Revocations> =
+            config.create_with_context(Revocations::default())?;
         consumer.subscribe(topics)?;
-        Ok(Self { consumer })
+        Ok(Self { consumer, limits })
     }
 
-    /// Waits for a record, then takes those that are already here, `max` at most.
+    /// Waits for a record, then takes those that are already here.
     ///
-    /// Cancel-safe: a batch is lost only with the future that returned it.
-    pub async fn next_batch(&self, max: usize) -> KafkaResult<Vec<OwnedMessage>> {
-        let mut batch = vec![self.consumer.recv().await?.detach()];
-        while batch.len() < max {
-            match self.consumer.recv().now_or_never() {
-                Some(Ok(message)) => batch.push(message.detach()),
-                // An error here is reported again by the next call, if it lasts.
+    /// Records of a partition that is taken away meanwhile are dropped from the batch: its
+    /// new owner gets them, and may have written newer ones by the time we would write.
+    ///
+    /// Cancel-safe.
+    pub async fn next_batch(&self) -> KafkaResult<Vec<BorrowedMessage<'_>>> {
+        let first = self.consumer.recv().await?;
+        self.consumer.context().take();
+        let mut bytes = payload_len(&first);
+        let mut batch = vec![first];
+        let mut stream = self.consumer.stream();
+        while batch.len() < self.limits.records && bytes < self.limits.bytes {
+            let next = stream.next().now_or_never().flatten();
+            // What was taken away before this record came does not concern it.
+            let revoked = self.consumer.context().take();
+            if !revoked.is_empty() {
+                batch.retain(|message: &BorrowedMessage<'_>| !is_of(&revoked, message));
+            }
+            match next {
+                Some(Ok(message)) => {
+                    bytes += payload_len(&message);
+                    batch.push(message);
+                }
+                // An error comes again with the next call, if it lasts.
                 Some(Err(_)) | None => break,
             }
         }
         Ok(batch)
     }
 
-    /// Commits the offsets behind a handled batch, without waiting for the broker: the
-    /// worst that a lost commit costs is a redelivery.
-    pub fn commit(&self, batch: &[OwnedMessage]) {
-        self.commit_offsets(batch, CommitMode::Async);
-    }
-
-    /// Commits the offsets behind a handled batch and waits for the broker, for the
-    /// last batch before a stop.
-    pub fn commit_and_wait(&self, batch: &[OwnedMessage]) {
-        self.commit_offsets(batch, CommitMode::Sync);
-    }
-
-    fn commit_offsets(&self, batch: &[OwnedMessage], mode: CommitMode) {
-        let Ok(offsets) = offsets_behind(batch) else { return };
-        if offsets.count() == 0 {
-            return;
-        }
-        if let Err(error) = self.consumer.commit(&offsets, mode) {
+    /// Commits the offsets behind a batch, without waiting for the broker: what a lost
+    /// commit costs is a redelivery.
+    pub fn commit<M: Message>(&self, batch: &[M]) {
+        let committed = offsets_behind(batch)
+            .and_then(|offsets| self.consumer.store_offsets(&offsets))
+            .and_then(|()| self.consumer.commit_consumer_state(CommitMode::Async));
+        if let Err(error) = committed {
             tracing::warn!(%error, "offsets not committed; the batch may come again");
+        }
+    }
+
+    /// Commits for good and leaves the group.
+    pub async fn close(self) {
+        let leave = move || {
+            let committed = self.consumer.commit_consumer_state(CommitMode::Sync);
+            let nothing_new = KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset);
+            if let Err(error) = committed.or_else(|error| match error == nothing_new {
+                true => Ok(()),
+                false => Err(error),
+            }) {
+                tracing::debug!(%error, "the last offsets are not committed");
+            }
+            drop(self.consumer);
+        };
+        // Both wait for the broker.
+        if let Err(error) = tokio::task::spawn_blocking(leave).await {
+            tracing::warn!(%error, "the consumer was not closed in order");
         }
     }
 }
 
-fn offsets_behind(batch: &[OwnedMessage]) -> KafkaResult<TopicPartitionList> {
+fn payload_len(message: &impl Message) -> usize {
+    message.payload().map_or(0, <[u8]>::len)
+}
+
+fn offsets_behind<M: Message>(batch: &[M]) -> KafkaResult<TopicPartitionList> {
     let mut next = BTreeMap::new();
     for message in batch {
-        let behind = next.entry((message.topic(), message.partition())).or_insert(0);
-        *behind = (message.offset() + 1).max(*behind);
+        next.insert((message.topic(), message.partition()), message.offset() + 1);
     }
     let mut offsets = TopicPartitionList::with_capacity(next.len());
-    for ((topic, partition), behind) in next {
-        offsets.add_partition_offset(topic, partition, Offset::Offset(behind))?;
+    for ((topic, partition), offset) in next {
+        offsets.add_partition_offset(topic, partition, Offset::Offset(offset))?;
     }
     Ok(offsets)
 }
 
-struct LoggingContext;
+/// Partitions that were taken away, until somebody asks.
+#[derive(Default)]
+struct Revocations(Mutex<BTreeSet<(String, i32)>>);
 
-impl ClientContext for LoggingContext {
+impl Revocations {
+    fn take(&self) -> BTreeSet<(String, i32)> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
+
+fn is_of(partitions: &BTreeSet<(String, i32)>, message: &impl Message) -> bool {
+    let mut partitions = partitions.iter();
+    partitions
+        .any(|(topic, partition)| *partition == message.partition() && topic == message.topic())
+}
+
+impl ClientContext for Revocations {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "consumer");
     }
 }
 
-impl ConsumerContext for LoggingContext {
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+impl ConsumerContext for Revocations {
+    /// Called from within `recv`, between two records.
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(partitions) => {
                 tracing::info!(partitions = partitions.count(), "partitions assigned");
             }
             Rebalance::Revoke(partitions) => {
                 tracing::info!(partitions = partitions.count(), "partitions revoked");
+                let elements = partitions.elements();
+                let revoked = elements
+                    .iter()
+                    .map(|e| (e.topic().to_owned(), e.partition()));
+                self.0.lock().extend(revoked);
             }
             Rebalance::Error(error) => tracing::warn!(%error, "rebalance"),
         }
@@ -114,17 +181,38 @@ impl ConsumerContext for LoggingContext {
 #[cfg(test)]
 mod tests {
     use rdkafka::Timestamp;
+    use rdkafka::message::OwnedMessage;
 
     use super::*;
 
+    fn at(partition: i32, offset: i64) -> OwnedMessage {
+        OwnedMessage::new(
+            None,
+            None,
+            "t".into(),
+            Timestamp::NotAvailable,
+            partition,
+            offset,
+            None,
+        )
+    }
+
     #[test]
     fn the_offset_behind_the_last_record_of_each_partition_is_committed() {
-        let at = |partition, offset| {
-            OwnedMessage::new(None, None, "t".into(), Timestamp::NotAvailable, partition, offset, None)
-        };
-        let offsets = offsets_behind(&[at(0, 5), at(1, 0), at(0, 7), at(0, 6)]).unwrap();
-        let found: Vec<_> =
-            offsets.elements().iter().map(|e| (e.partition(), e.offset())).collect();
+        let offsets = offsets_behind(&[at(0, 5), at(1, 0), at(0, 7)]).unwrap();
+        let found: Vec<_> = offsets
+            .elements()
+            .iter()
+            .map(|e| (e.partition(), e.offset()))
+            .collect();
         assert_eq!(found, [(0, Offset::Offset(8)), (1, Offset::Offset(1))]);
+    }
+
+    #[test]
+    fn a_record_is_recognised_as_one_of_a_partition_that_was_taken_away() {
+        let revoked = BTreeSet::from([("t".to_owned(), 1)]);
+        assert!(is_of(&revoked, &at(1, 5)));
+        assert!(!is_of(&revoked, &at(0, 5)));
+        assert!(!is_of(&BTreeSet::new(), &at(1, 5)));
     }
 }
