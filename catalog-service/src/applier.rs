@@ -18,7 +18,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use shared::backoff::Backoff;
 use shared::contract::Delta;
 use shared::http::Dependency;
-use shared::kafka::{BatchConsumer, BatchLimits, FactProducer, set_default};
+use shared::kafka::{BatchConsumer, BatchLimits, FactProducer};
 use tokio_util::sync::CancellationToken;
 
 pub use apply::apply;
@@ -30,8 +30,6 @@ use crate::metrics::Metrics;
 use crate::settings::{Settings, Topics};
 
 const CLIENT_ID: &str = "catalog-service";
-/// Batches are small and facts few: 64 MiB of read-ahead, the default, would be waste.
-const READ_AHEAD_KIB: &str = "8192";
 
 pub struct Applier {
     consumer: BatchConsumer,
@@ -67,7 +65,6 @@ impl Applier {
         metrics: Metrics,
     ) -> Result<Self, KafkaError> {
         let mut config = settings.kafka.consumer(CLIENT_ID);
-        set_default(&mut config, "queued.max.messages.kbytes", READ_AHEAD_KIB);
         config.set("group.id", &settings.group);
         let topics = [settings.topics.catalog_deltas.name.as_str()];
         let limits = BatchLimits::records(settings.applier.max_batch);

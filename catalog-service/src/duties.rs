@@ -63,8 +63,12 @@ impl Duties {
 
     async fn topics(&self) -> Result<Option<()>, TopicError> {
         let topics = &self.settings.topics;
-        let topics =
-            [&topics.catalog_deltas, &topics.order_outcomes, &topics.dead_letters].map(Clone::clone);
+        let topics = [
+            &topics.catalog_deltas,
+            &topics.order_outcomes,
+            &topics.dead_letters,
+        ]
+        .map(Clone::clone);
         let ensure = || ensure_topics(&self.settings.kafka, &topics);
         retry(&self.stop, ensure, |error| {
             self.health.down(error.to_string());

@@ -6,8 +6,8 @@ mod stock;
 
 use prometheus_client::metrics::counter::Counter;
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
 };
 use shared::backoff::Backoff;
 

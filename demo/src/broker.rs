@@ -1,4 +1,7 @@
-#![allow(unsafe_code, reason = "the binding's own mock cluster hides the two calls needed here")]
+#![allow(
+    unsafe_code,
+    reason = "the binding's own mock cluster hides the two calls needed here"
+)]
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
@@ -26,7 +29,8 @@ impl EmbeddedBroker {
             .create()
             .context("the embedded broker does not start")?;
         // SAFETY: the client outlives the borrowed cluster, which it owns.
-        let cluster = unsafe { librdkafka::rd_kafka_handle_mock_cluster(carrier.client().native_ptr()) };
+        let cluster =
+            unsafe { librdkafka::rd_kafka_handle_mock_cluster(carrier.client().native_ptr()) };
         ensure!(!cluster.is_null(), "this librdkafka has no embedded broker");
         // A group's first member would wait 3 s for others to join.
         // SAFETY: `cluster` is not null and lives as long as `carrier`.
@@ -37,12 +41,20 @@ impl EmbeddedBroker {
             let code = unsafe {
                 librdkafka::rd_kafka_mock_topic_create(cluster, name.as_ptr(), topic.partitions, 1)
             };
-            ensure!(RDKafkaErrorCode::from(code) == RDKafkaErrorCode::NoError, "topic {}", topic.name);
+            ensure!(
+                RDKafkaErrorCode::from(code) == RDKafkaErrorCode::NoError,
+                "topic {}",
+                topic.name
+            );
         }
         // SAFETY: as above; the text belongs to the cluster and is copied.
-        let servers = unsafe { CStr::from_ptr(librdkafka::rd_kafka_mock_cluster_bootstraps(cluster)) };
+        let servers =
+            unsafe { CStr::from_ptr(librdkafka::rd_kafka_mock_cluster_bootstraps(cluster)) };
         let bootstrap_servers = servers.to_str()?.to_owned();
-        Ok(Self { _carrier: carrier, bootstrap_servers })
+        Ok(Self {
+            _carrier: carrier,
+            bootstrap_servers,
+        })
     }
 
     pub(crate) fn settings(&self) -> KafkaSettings {
@@ -57,7 +69,9 @@ impl EmbeddedBroker {
         ];
         KafkaSettings {
             bootstrap_servers: self.bootstrap_servers.clone(),
-            properties: BTreeMap::from(properties.map(|(name, value)| (name.to_owned(), value.to_owned()))),
+            properties: BTreeMap::from(
+                properties.map(|(name, value)| (name.to_owned(), value.to_owned())),
+            ),
         }
     }
 }

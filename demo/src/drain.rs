@@ -28,7 +28,11 @@ pub(crate) async fn readers_at_the_end(kafka: &KafkaSettings) {
     }
 }
 
-async fn is_at_the_end(kafka: &KafkaSettings, group: &'static str, topics: &'static [&str]) -> bool {
+async fn is_at_the_end(
+    kafka: &KafkaSettings,
+    group: &'static str,
+    topics: &'static [&str],
+) -> bool {
     let mut config = kafka.consumer("drain");
     config.set("group.id", group);
     let look = move || -> KafkaResult<bool> {
@@ -36,12 +40,17 @@ async fn is_at_the_end(kafka: &KafkaSettings, group: &'static str, topics: &'sta
         let mut partitions = TopicPartitionList::new();
         for topic in topics {
             let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
-            for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+            for partition in metadata
+                .topics()
+                .iter()
+                .flat_map(|topic| topic.partitions())
+            {
                 partitions.add_partition(topic, partition.id());
             }
         }
         for reached in consumer.committed_offsets(partitions, TIMEOUT)?.elements() {
-            let (_, end) = consumer.fetch_watermarks(reached.topic(), reached.partition(), TIMEOUT)?;
+            let (_, end) =
+                consumer.fetch_watermarks(reached.topic(), reached.partition(), TIMEOUT)?;
             if end > 0 && reached.offset() != Offset::Offset(end) {
                 return Ok(false);
             }

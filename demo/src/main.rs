@@ -1,5 +1,8 @@
 //! The whole pair in one process, with nothing to install: what `cargo run` starts.
-#![allow(clippy::print_stdout, reason = "this program talks to a person at a terminal")]
+#![allow(
+    clippy::print_stdout,
+    reason = "this program talks to a person at a terminal"
+)]
 
 mod broker;
 mod drain;
@@ -48,7 +51,10 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    telemetry::init(&LogSettings { level: arguments.log, format: LogFormat::Text });
+    telemetry::init(&LogSettings {
+        level: arguments.log,
+        format: LogFormat::Text,
+    });
     let broker = match &arguments.kafka {
         Some(_) => None,
         None => Some(EmbeddedBroker::start()?),
@@ -60,7 +66,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             ..KafkaSettings::default()
         },
     };
-    let places = Places { data_dir: arguments.data_dir, base_port: arguments.base_port };
+    let places = Places {
+        data_dir: arguments.data_dir,
+        base_port: arguments.base_port,
+    };
     let mut pair = Pair::start(&places, &kafka).await?;
     let addresses = pair.addresses();
     welcome::addresses(&addresses, &kafka.bootstrap_servers);

@@ -49,8 +49,16 @@ impl Addresses {
 
 impl Places {
     fn http(&self, offset: u16) -> HttpSettings {
-        let port = if self.base_port == 0 { 0 } else { self.base_port + offset };
-        HttpSettings { workers: 1, shutdown_timeout_s: 5, ..HttpSettings::on_port(port) }
+        let port = if self.base_port == 0 {
+            0
+        } else {
+            self.base_port + offset
+        };
+        HttpSettings {
+            workers: 1,
+            shutdown_timeout_s: 5,
+            ..HttpSettings::on_port(port)
+        }
     }
 
     fn database(&self, file: &str) -> DatabaseSettings {
@@ -70,7 +78,11 @@ impl Pair {
         let connect = format!("http://{}", worker.address());
         let first = start_orders(places, kafka, &connect, 1).await?;
         let second = start_orders(places, kafka, &connect, 11).await?;
-        Ok(Self { orders: [first, second], catalog, worker })
+        Ok(Self {
+            orders: [first, second],
+            catalog,
+            worker,
+        })
     }
 
     pub(crate) fn addresses(&self) -> Addresses {
@@ -125,7 +137,9 @@ async fn start_worker(places: &Places, kafka: &KafkaSettings) -> anyhow::Result<
         ..connect_worker::Settings::default()
     };
     let env = EnvSource::with_overrides(BTreeMap::from(overrides));
-    connect_worker::start(settings, env).await.context(another_port())
+    connect_worker::start(settings, env)
+        .await
+        .context(another_port())
 }
 
 async fn start_catalog(places: &Places, kafka: &KafkaSettings) -> anyhow::Result<Service> {
@@ -135,10 +149,17 @@ async fn start_catalog(places: &Places, kafka: &KafkaSettings) -> anyhow::Result
         database: places.database("catalog.db"),
         ..catalog_service::Settings::default()
     };
-    catalog_service::start(settings).await.context(another_port())
+    catalog_service::start(settings)
+        .await
+        .context(another_port())
 }
 
-async fn start_orders(places: &Places, kafka: &KafkaSettings, connect: &str, offset: u16) -> anyhow::Result<Service> {
+async fn start_orders(
+    places: &Places,
+    kafka: &KafkaSettings,
+    connect: &str,
+    offset: u16,
+) -> anyhow::Result<Service> {
     let mut settings = order_service::Settings {
         http: places.http(offset),
         kafka: kafka.clone(),

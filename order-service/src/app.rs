@@ -40,7 +40,10 @@ impl App {
 
     /// As [`Self::find`]; an id that may have been given out a moment ago, by another
     /// instance, gets the time that the tail needs: a client reads its own write.
-    pub(crate) async fn find_own_write(&self, id: OrderId) -> Result<Option<KnownOrder>, ReadError> {
+    pub(crate) async fn find_own_write(
+        &self,
+        id: OrderId,
+    ) -> Result<Option<KnownOrder>, ReadError> {
         let arrival = self.tail.waiter(id, Awaited::Order);
         let known = self.find(id).await?;
         if known.is_some() || !may_be_recent(id) {
@@ -51,7 +54,11 @@ impl App {
     }
 
     /// As [`Self::find`], after a wait for the order and its outcome if need be.
-    pub(crate) async fn find_decided(&self, id: OrderId, wait: Duration) -> Result<Option<KnownOrder>, ReadError> {
+    pub(crate) async fn find_decided(
+        &self,
+        id: OrderId,
+        wait: Duration,
+    ) -> Result<Option<KnownOrder>, ReadError> {
         let outcome = self.tail.waiter(id, Awaited::Outcome);
         match self.find(id).await {
             Ok(Some(known)) if !known.is_pending() => Ok(Some(known)),
@@ -63,7 +70,12 @@ impl App {
     }
 
     /// An order placed just now, as it stands after a wait for its outcome.
-    pub(crate) async fn after_wait(&self, order: Order, outcome: Waiter, wait: Duration) -> KnownOrder {
+    pub(crate) async fn after_wait(
+        &self,
+        order: Order,
+        outcome: Waiter,
+        wait: Duration,
+    ) -> KnownOrder {
         let id = order.id;
         self.wait(outcome, wait).await;
         let known = KnownOrder::placed(order).with(&self.tail.recent(id));
@@ -96,7 +108,10 @@ impl App {
         }
         let stored = self.read_model.placed_with(order.user_id, key).await.ok()?;
         // Two racing orders may both have it: the one asked for comes first.
-        let known = stored.iter().find(|known| known.order.id == order.id).or(stored.first())?;
+        let known = stored
+            .iter()
+            .find(|known| known.order.id == order.id)
+            .or(stored.first())?;
         Some(known.clone().with(&self.tail.recent(known.order.id)))
     }
 }
@@ -105,7 +120,10 @@ impl App {
 /// An id from an idempotency key does not tell when it was made.
 pub(crate) fn may_be_recent(id: OrderId) -> bool {
     let now = Timestamp::now().millis();
-    id.is_keyed() || id.created_at_millis().is_some_and(|made| (now - made).abs() < SINK_LAG_MILLIS)
+    id.is_keyed()
+        || id
+            .created_at_millis()
+            .is_some_and(|made| (now - made).abs() < SINK_LAG_MILLIS)
 }
 
 impl From<ReadError> for Problem {

@@ -16,13 +16,19 @@ pub(crate) struct Decision {
 impl Decision {
     pub(crate) fn from_columns(status: &str, reason: Option<&str>) -> Result<Self, ContractError> {
         let reason = reason.map(str::parse).transpose()?;
-        Ok(Self { status: status.parse()?, reason })
+        Ok(Self {
+            status: status.parse()?,
+            reason,
+        })
     }
 }
 
 impl From<Outcome> for Decision {
     fn from(outcome: Outcome) -> Self {
-        Self { status: outcome.status, reason: outcome.reason }
+        Self {
+            status: outcome.status,
+            reason: outcome.reason,
+        }
     }
 }
 
@@ -38,12 +44,18 @@ pub(crate) struct KnownOrder {
 impl KnownOrder {
     /// An order of which nothing more is known yet.
     pub(crate) fn placed(order: Order) -> Self {
-        Self { order, reserve: None, cancelled: false }
+        Self {
+            order,
+            reserve: None,
+            cancelled: false,
+        }
     }
 
     pub(crate) fn with(mut self, recent: &Recent) -> Self {
         self.reserve = self.reserve.or(recent.reserve.map(Decision::from));
-        self.cancelled |= recent.release.is_some_and(|fact| fact.status == Status::Cancelled);
+        self.cancelled |= recent
+            .release
+            .is_some_and(|fact| fact.status == Status::Cancelled);
         self
     }
 
@@ -124,7 +136,13 @@ mod tests {
 
     fn fact(kind: DeltaKind, status: Status, reason: Option<Reason>) -> Option<Outcome> {
         let decided_at = Timestamp::now();
-        Some(Outcome { order_id: OrderId::random(), kind, status, reason, decided_at })
+        Some(Outcome {
+            order_id: OrderId::random(),
+            kind,
+            status,
+            reason,
+            decided_at,
+        })
     }
 
     #[test]
@@ -132,19 +150,35 @@ mod tests {
         let confirmed = fact(DeltaKind::Reserve, Status::Confirmed, None);
         let cancelled = fact(DeltaKind::Release, Status::Cancelled, None);
         assert_eq!(known().status(), Status::Pending);
-        let from_tail = Recent { order: None, reserve: confirmed, release: None };
+        let from_tail = Recent {
+            order: None,
+            reserve: confirmed,
+            release: None,
+        };
         assert_eq!(known().with(&from_tail).status(), Status::Confirmed);
         let mut stored = known();
         stored.cancelled = true;
         assert_eq!(stored.with(&from_tail).status(), Status::Cancelled);
-        let from_tail = Recent { order: None, reserve: None, release: cancelled };
+        let from_tail = Recent {
+            order: None,
+            reserve: None,
+            release: cancelled,
+        };
         assert_eq!(known().with(&from_tail).status(), Status::Cancelled);
     }
 
     #[test]
     fn only_a_rejection_has_a_reason() {
-        let rejected = fact(DeltaKind::Reserve, Status::Rejected, Some(Reason::OutOfStock));
-        let recent = Recent { order: None, reserve: rejected, release: None };
+        let rejected = fact(
+            DeltaKind::Reserve,
+            Status::Rejected,
+            Some(Reason::OutOfStock),
+        );
+        let recent = Recent {
+            order: None,
+            reserve: rejected,
+            release: None,
+        };
         let body = OrderBody::from(&known().with(&recent));
         assert_eq!(body.reason, Some(Reason::OutOfStock));
         assert_eq!(OrderBody::from(&known()).reason, None);

@@ -28,5 +28,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let settings: Settings = settings::load("ORDER_SERVICE", arguments.config.as_deref())?;
     telemetry::init(&settings.log);
     let service = order_service::start(settings).await?;
-    service::run(service).await.map_err(anyhow::Error::from_boxed)
+    service::run(service)
+        .await
+        .map_err(anyhow::Error::from_boxed)
 }

@@ -60,11 +60,14 @@ impl PublishMetrics {
             Err(PublishError::NotSent) => "not_sent",
             Err(PublishError::OutcomeUnknown) => "outcome_unknown",
         };
-        self.publications.get_or_create(&ResultLabel { result }).inc();
+        self.publications
+            .get_or_create(&ResultLabel { result })
+            .inc();
     }
 
     pub(crate) fn committed(&self, size: usize, took: Duration) {
-        self.transaction_size.observe(f64::from(u32::try_from(size).unwrap_or(u32::MAX)));
+        self.transaction_size
+            .observe(f64::from(u32::try_from(size).unwrap_or(u32::MAX)));
         self.commit_duration.observe(took.as_secs_f64());
     }
 }

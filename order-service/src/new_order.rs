@@ -1,5 +1,7 @@
 use serde::Deserialize;
-use shared::contract::{Delta, DeltaKind, MAX_QUANTITY, Order, OrderId, ProductId, Timestamp, UserId};
+use shared::contract::{
+    Delta, DeltaKind, MAX_QUANTITY, Order, OrderId, ProductId, Timestamp, UserId,
+};
 use shared::http::FieldError;
 use utoipa::ToSchema;
 
@@ -38,11 +40,21 @@ impl NewOrder {
         };
         require(request.user_id >= 1, "user_id", "must be positive");
         require(request.product_id >= 1, "product_id", "must be positive");
-        let qty = i32::try_from(request.qty).ok().filter(|qty| (1..=MAX_QUANTITY).contains(qty));
+        let qty = i32::try_from(request.qty)
+            .ok()
+            .filter(|qty| (1..=MAX_QUANTITY).contains(qty));
         require(qty.is_some(), "qty", "must be 1 to 10000");
-        require(request.unit_price >= 0, "unit_price", "must not be negative");
+        require(
+            request.unit_price >= 0,
+            "unit_price",
+            "must not be negative",
+        );
         let total = qty.and_then(|qty| request.unit_price.checked_mul(qty.into()));
-        require(qty.is_none() || total.is_some(), "unit_price", "times qty is too large");
+        require(
+            qty.is_none() || total.is_some(),
+            "unit_price",
+            "times qty is too large",
+        );
         match (qty, total) {
             (Some(qty), Some(total_price)) if errors.is_empty() => {
                 Ok(Self::of_valid(request, qty, total_price, key))
@@ -52,7 +64,9 @@ impl NewOrder {
     }
 
     fn of_valid(request: PlaceOrder, qty: i32, total_price: i64, key: Option<String>) -> Self {
-        let id = key.as_deref().map_or_else(OrderId::random, |key| keyed_id(request, key));
+        let id = key
+            .as_deref()
+            .map_or_else(OrderId::random, |key| keyed_id(request, key));
         Self(Order {
             id,
             user_id: UserId(request.user_id),
@@ -72,9 +86,13 @@ impl NewOrder {
 
 /// Frozen for ever: a retry must give the same id, whatever version answers it.
 fn keyed_id(request: PlaceOrder, key: &str) -> OrderId {
-    let [user, product, qty, price] =
-        [request.user_id, request.product_id, request.qty, request.unit_price]
-            .map(|number| number.to_string());
+    let [user, product, qty, price] = [
+        request.user_id,
+        request.product_id,
+        request.qty,
+        request.unit_price,
+    ]
+    .map(|number| number.to_string());
     let texts = ["v1", &user, key, &product, &qty, &price];
     OrderId::from_parts(&texts.map(str::as_bytes))
 }
@@ -85,7 +103,12 @@ pub(crate) fn delta(order: &Order, kind: DeltaKind) -> Delta {
         DeltaKind::Reserve => -order.qty,
         DeltaKind::Release => order.qty,
     };
-    Delta { order_id: order.id, product_id: order.product_id, kind, delta }
+    Delta {
+        order_id: order.id,
+        product_id: order.product_id,
+        kind,
+        delta,
+    }
 }
 
 #[cfg(test)]
@@ -97,7 +120,11 @@ mod tests {
     }
 
     fn fields(json: &str) -> Vec<String> {
-        place(json).unwrap_err().into_iter().map(|error| error.field).collect()
+        place(json)
+            .unwrap_err()
+            .into_iter()
+            .map(|error| error.field)
+            .collect()
     }
 
     #[test]
@@ -131,10 +158,16 @@ mod tests {
             order.unwrap().into_order().id
         };
         let json = r#"{"user_id":1,"product_id":2,"qty":3,"unit_price":4}"#;
-        assert_eq!(id(json, "k").to_string(), "ebbe3e06-e563-5a02-b3c8-e99f1613bf51");
+        assert_eq!(
+            id(json, "k").to_string(),
+            "ebbe3e06-e563-5a02-b3c8-e99f1613bf51"
+        );
         assert_eq!(id(json, "k"), id(json, "k"));
         assert_ne!(id(json, "k"), id(json, "l"));
         assert_ne!(id(json, "k"), id(&json.replace('3', "5"), "k"));
-        assert_ne!(place(json).unwrap().into_order().id, place(json).unwrap().into_order().id);
+        assert_ne!(
+            place(json).unwrap().into_order().id,
+            place(json).unwrap().into_order().id
+        );
     }
 }

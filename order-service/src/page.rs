@@ -41,15 +41,20 @@ impl TryFrom<ListOrders> for Filter {
     fn try_from(query: ListOrders) -> Result<Self, Self::Error> {
         let limit = page_limit(query.limit);
         let status = query.status.as_deref().map(str::parse).transpose();
-        let status = status.map_err(|error: ContractError| FieldError::new("status", error.to_string()));
+        let status =
+            status.map_err(|error: ContractError| FieldError::new("status", error.to_string()));
         let cursor = query.cursor.as_deref().map(str::parse).transpose();
         match (limit, status, cursor) {
-            (Ok(limit), Ok(status), Ok(cursor)) => {
-                Ok(Self { user_id: query.user_id.map(UserId), status, cursor, limit })
-            }
-            (limit, status, cursor) => {
-                Err([limit.err(), status.err(), cursor.err()].into_iter().flatten().collect())
-            }
+            (Ok(limit), Ok(status), Ok(cursor)) => Ok(Self {
+                user_id: query.user_id.map(UserId),
+                status,
+                cursor,
+                limit,
+            }),
+            (limit, status, cursor) => Err([limit.err(), status.err(), cursor.err()]
+                .into_iter()
+                .flatten()
+                .collect()),
         }
     }
 }
@@ -74,7 +79,10 @@ impl FromStr for Cursor {
         let parse = || {
             let (millis, id) = text.split_once('.')?;
             let created_at = Timestamp::from_millis(millis.parse().ok()?)?;
-            Some(Self { created_at, id: id.parse().ok()? })
+            Some(Self {
+                created_at,
+                id: id.parse().ok()?,
+            })
         };
         parse().ok_or_else(bad_cursor)
     }
@@ -84,7 +92,11 @@ impl FromStr for Cursor {
 pub(crate) fn page(found: Vec<KnownOrder>, limit: u64) -> Page<OrderBody> {
     let bodies = found.iter().map(OrderBody::from).collect();
     Page::of(bodies, limit, |last: &OrderBody| {
-        Cursor { created_at: last.created_at, id: last.id }.to_string()
+        Cursor {
+            created_at: last.created_at,
+            id: last.id,
+        }
+        .to_string()
     })
 }
 
@@ -94,9 +106,18 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_its_text_and_nothing_else_passes() {
-        let cursor = Cursor { created_at: Timestamp::now(), id: OrderId::random() };
+        let cursor = Cursor {
+            created_at: Timestamp::now(),
+            id: OrderId::random(),
+        };
         assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
-        for bad in ["", "x", "1.", "1.x", ".0193b5a0-0000-7000-8000-000000000001"] {
+        for bad in [
+            "",
+            "x",
+            "1.",
+            "1.x",
+            ".0193b5a0-0000-7000-8000-000000000001",
+        ] {
             assert!(bad.parse::<Cursor>().is_err(), "{bad}");
         }
     }

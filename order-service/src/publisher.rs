@@ -49,7 +49,14 @@ pub(crate) fn channel(
     metrics: Arc<PublishMetrics>,
 ) -> (Publisher, mpsc::Receiver<Job>) {
     let (queue, jobs) = mpsc::channel(capacity.max(1));
-    (Publisher { queue, patience, metrics }, jobs)
+    (
+        Publisher {
+            queue,
+            patience,
+            metrics,
+        },
+        jobs,
+    )
 }
 
 impl Publisher {
@@ -63,7 +70,9 @@ impl Publisher {
     async fn enqueue_and_wait(&self, publication: Publication) -> Result<(), PublishError> {
         let deadline = Instant::now() + self.patience;
         let (job, ticket) = Job::new(publication, deadline);
-        self.queue.try_send(job).map_err(|_| PublishError::QueueFull)?;
+        self.queue
+            .try_send(job)
+            .map_err(|_| PublishError::QueueFull)?;
         ticket.committed(deadline).await
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use sea_orm::sea_query::{
     Alias, Condition, Expr, ExprTrait, JoinType, Order as Direction, Query, SelectStatement,
 };
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, DeriveIden, FromQueryResult, QueryResult};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbErr, DeriveIden, FromQueryResult, QueryResult,
+};
 use shared::contract::{Order, OrderId, Status, UserId};
 use shared::http::Dependency;
 
@@ -65,13 +67,19 @@ impl ReadModel {
     }
 
     pub(crate) async fn order(&self, id: OrderId) -> Result<Option<KnownOrder>, ReadError> {
-        let query = select_orders().and_where(column(Orders::Id).eq(id.to_string())).take();
+        let query = select_orders()
+            .and_where(column(Orders::Id).eq(id.to_string()))
+            .take();
         let mut rows = self.within(PATIENCE, self.fetch(query)).await?;
         Ok(rows.pop())
     }
 
     /// What a user placed with this idempotency key.
-    pub(crate) async fn placed_with(&self, user: UserId, key: &str) -> Result<Vec<KnownOrder>, ReadError> {
+    pub(crate) async fn placed_with(
+        &self,
+        user: UserId,
+        key: &str,
+    ) -> Result<Vec<KnownOrder>, ReadError> {
         let query = select_orders()
             .and_where(column(Orders::UserId).eq(user.0))
             .and_where(column(Orders::IdempotencyKey).eq(key))
@@ -100,16 +108,22 @@ impl ReadModel {
 
     /// The first condition bounds the index scan, the second one skips the ties.
     fn before(&self, cursor: Cursor) -> Condition {
-        let at = cursor.created_at.to_value(self.database.get_database_backend());
+        let at = cursor
+            .created_at
+            .to_value(self.database.get_database_backend());
         let ties = column(Orders::CreatedAt)
             .lt(at.clone())
             .or(column(Orders::Id).lt(cursor.id.to_string()));
-        Condition::all().add(column(Orders::CreatedAt).lte(at)).add(ties)
+        Condition::all()
+            .add(column(Orders::CreatedAt).lte(at))
+            .add(ties)
     }
 
     async fn fetch(&self, query: SelectStatement) -> Result<Vec<KnownOrder>, DbErr> {
         let rows = self.database.query_all(&query).await?;
-        rows.iter().map(|row| OrderRow::from_query_result(row, "").map(|row| row.0)).collect()
+        rows.iter()
+            .map(|row| OrderRow::from_query_result(row, "").map(|row| row.0))
+            .collect()
     }
 
     async fn within<T>(
@@ -147,7 +161,11 @@ fn outcome(join: &'static str, column: OrderOutcomes) -> Expr {
 fn select_orders() -> SelectStatement {
     let joined = |join: &'static str| {
         let is_cancellation = outcome(join, OrderOutcomes::Status).eq(Status::Cancelled.as_str());
-        let wanted = if join == RELEASE { is_cancellation } else { is_cancellation.not() };
+        let wanted = if join == RELEASE {
+            is_cancellation
+        } else {
+            is_cancellation.not()
+        };
         Condition::all()
             .add(outcome(join, OrderOutcomes::OrderId).equals((Orders::Table, Orders::Id)))
             .add(wanted)
@@ -181,8 +199,12 @@ fn status_is(status: Status) -> Condition {
     let reserve = outcome(RESERVE, OrderOutcomes::Status);
     match status {
         Status::Cancelled => Condition::all().add(cancelled.is_not_null()),
-        Status::Pending => Condition::all().add(cancelled.is_null()).add(reserve.is_null()),
-        _ => Condition::all().add(cancelled.is_null()).add(reserve.eq(status.as_str())),
+        Status::Pending => Condition::all()
+            .add(cancelled.is_null())
+            .add(reserve.is_null()),
+        _ => Condition::all()
+            .add(cancelled.is_null())
+            .add(reserve.eq(status.as_str())),
     }
 }
 
@@ -203,8 +225,14 @@ impl FromQueryResult for OrderRow {
         let status: Option<String> = row.try_get(prefix, "reserve_status")?;
         let reason: Option<String> = row.try_get(prefix, "reserve_reason")?;
         let cancelled: Option<String> = row.try_get(prefix, "release_status")?;
-        let reserve = status.map(|status| Decision::from_columns(&status, reason.as_deref())).transpose();
+        let reserve = status
+            .map(|status| Decision::from_columns(&status, reason.as_deref()))
+            .transpose();
         let reserve = reserve.map_err(|error| DbErr::Type(error.to_string()))?;
-        Ok(Self(KnownOrder { order, reserve, cancelled: cancelled.is_some() }))
+        Ok(Self(KnownOrder {
+            order,
+            reserve,
+            cancelled: cancelled.is_some(),
+        }))
     }
 }

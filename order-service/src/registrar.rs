@@ -35,11 +35,15 @@ impl Connector {
     /// Reads the file, or takes the connector that is compiled in.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, ConnectorError> {
         let unreadable = |problem: String| ConnectorError::Unreadable {
-            path: path.map_or("the built-in connector".to_owned(), |path| path.display().to_string()),
+            path: path.map_or("the built-in connector".to_owned(), |path| {
+                path.display().to_string()
+            }),
             problem,
         };
         let text = match path {
-            Some(path) => std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?,
+            Some(path) => {
+                std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?
+            }
             None => include_str!("../../connectors/orders-sink.json").to_owned(),
         };
         serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))
@@ -142,7 +146,8 @@ impl Registrar {
                     backoff.next_delay()
                 }
                 Ok(Step::Restart(why)) => {
-                    self.health.down(format!("{} failed: {why}", self.connector.name));
+                    self.health
+                        .down(format!("{} failed: {why}", self.connector.name));
                     backoff.next_delay()
                 }
                 Ok(Step::Wait(why)) => {
@@ -150,7 +155,8 @@ impl Registrar {
                     backoff.next_delay()
                 }
                 Err(error) => {
-                    self.health.down(format!("{}: {}", self.url, root_cause(&error)));
+                    self.health
+                        .down(format!("{}: {}", self.url, root_cause(&error)));
                     backoff.next_delay()
                 }
             };
@@ -171,7 +177,11 @@ impl Registrar {
                 tracing::info!(connector = self.connector.name, "connector registered");
             }
             Step::Restart(why) => {
-                tracing::warn!(connector = self.connector.name, why, "restarting the failed connector");
+                tracing::warn!(
+                    connector = self.connector.name,
+                    why,
+                    "restarting the failed connector"
+                );
                 let path = self.path("/restart?includeTasks=true&onlyFailed=true");
                 accepted(self.client.post(path).send().await?).await?;
             }
@@ -201,7 +211,9 @@ async fn found<T: for<'de> Deserialize<'de>>(response: Response) -> reqwest::Res
 
 /// Connect's own words are worth more than a status code.
 async fn accepted(response: Response) -> reqwest::Result<()> {
-    let Err(error) = response.error_for_status_ref() else { return Ok(()) };
+    let Err(error) = response.error_for_status_ref() else {
+        return Ok(());
+    };
     let body = response.text().await.unwrap_or_default();
     tracing::warn!(%error, body, "Connect refused");
     Err(error)
@@ -240,10 +252,17 @@ mod tests {
 
     #[test]
     fn a_missing_or_changed_connector_is_put() {
-        let missing = Observed { config: None, status: None };
+        let missing = Observed {
+            config: None,
+            status: None,
+        };
         assert_eq!(next_step(&connector(), &missing), Step::Put);
         let mut changed = observed("RUNNING", &["RUNNING"]);
-        changed.config.as_mut().unwrap().insert("tasks.max".into(), "99".into());
+        changed
+            .config
+            .as_mut()
+            .unwrap()
+            .insert("tasks.max".into(), "99".into());
         assert_eq!(next_step(&connector(), &changed), Step::Put);
     }
 
@@ -256,8 +275,15 @@ mod tests {
 
     #[test]
     fn a_running_connector_with_tasks_is_left_alone() {
-        assert_eq!(next_step(&connector(), &observed("RUNNING", &["RUNNING"])), Step::Nothing);
-        for (state, tasks) in [("RUNNING", &[][..]), ("UNASSIGNED", &["RUNNING"]), ("RUNNING", &["PAUSED"])] {
+        assert_eq!(
+            next_step(&connector(), &observed("RUNNING", &["RUNNING"])),
+            Step::Nothing
+        );
+        for (state, tasks) in [
+            ("RUNNING", &[][..]),
+            ("UNASSIGNED", &["RUNNING"]),
+            ("RUNNING", &["PAUSED"]),
+        ] {
             let step = next_step(&connector(), &observed(state, tasks));
             assert!(matches!(step, Step::Wait(_)), "{step:?}");
         }

@@ -58,7 +58,13 @@ impl Default for Topics {
 
 impl Topics {
     pub(crate) fn all(&self) -> [TopicSettings; 4] {
-        [&self.orders, &self.catalog_deltas, &self.order_outcomes, &self.orders_sink_dlq].map(Clone::clone)
+        [
+            &self.orders,
+            &self.catalog_deltas,
+            &self.order_outcomes,
+            &self.orders_sink_dlq,
+        ]
+        .map(Clone::clone)
     }
 }
 

@@ -31,7 +31,9 @@ const DATABASE_PROBE: Duration = Duration::from_secs(5);
 /// taken port and on settings that cannot work.
 pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     settings.kafka.validate()?;
-    let database = database::connect(&settings.database).await.context("setting `database.url`")?;
+    let database = database::connect(&settings.database)
+        .await
+        .context("setting `database.url`")?;
     let health = Health::default();
     let registrar = registrar(&settings, &health)?;
     let mut registry = Registry::with_prefix("order_service");
@@ -73,13 +75,28 @@ fn registrar(settings: &Settings, health: &Health) -> anyhow::Result<Option<Regi
         return Ok(None);
     }
     let connector = Connector::load(connect.connector.as_deref())?;
-    Ok(Some(Registrar::new(connect, connector, health.degrading("sink"))?))
+    Ok(Some(Registrar::new(
+        connect,
+        connector,
+        health.degrading("sink"),
+    )?))
 }
 
-fn bind(settings: &Settings, health: &Health, metrics: Registry, app: &Data<App>) -> anyhow::Result<HttpServer> {
-    let common = Common { health: health.clone(), metrics, openapi: routes::openapi() };
+fn bind(
+    settings: &Settings,
+    health: &Health,
+    metrics: Registry,
+    app: &Data<App>,
+) -> anyhow::Result<HttpServer> {
+    let common = Common {
+        health: health.clone(),
+        metrics,
+        openapi: routes::openapi(),
+    };
     let app = app.clone();
-    Ok(serve(&settings.http, common, move |config| routes::configure(config, app.clone()))?)
+    Ok(serve(&settings.http, common, move |config| {
+        routes::configure(config, app.clone())
+    })?)
 }
 
 fn session(settings: &Settings, port: u16) -> anyhow::Result<SessionSettings> {
@@ -121,9 +138,15 @@ impl Duties {
         tasks.spawn("topics", Arc::clone(&duties).topics());
         tasks.spawn("database", Arc::clone(&duties).tables());
         let runtime = Handle::current();
-        tasks.spawn("publisher", Arc::clone(&duties).after_topics(move || worker.run(&runtime)));
+        tasks.spawn(
+            "publisher",
+            Arc::clone(&duties).after_topics(move || worker.run(&runtime)),
+        );
         let follower = duties.follower();
-        tasks.spawn("tail", Arc::clone(&duties).after_topics(move || follower.run()));
+        tasks.spawn(
+            "tail",
+            Arc::clone(&duties).after_topics(move || follower.run()),
+        );
         if let Some(registrar) = registrar {
             tasks.spawn("registrar", Arc::clone(&duties).registration(registrar));
         }

@@ -57,7 +57,10 @@ struct Inner {
 
 impl Tail {
     pub(crate) fn new(settings: &TailSettings) -> Self {
-        let inner = Inner { ring: Ring::new(settings), waiting: HashMap::new() };
+        let inner = Inner {
+            ring: Ring::new(settings),
+            waiting: HashMap::new(),
+        };
         Self {
             inner: Arc::new(Mutex::new(inner)),
             events: broadcast::channel(STREAM_BUFFER).0,
@@ -76,8 +79,17 @@ impl Tail {
     /// Registers a wait. What arrives from now on wakes it, so register before sending.
     pub(crate) fn waiter(&self, id: OrderId, awaited: Awaited) -> Waiter {
         let (wake, woken) = oneshot::channel();
-        self.inner.lock().waiting.entry(id).or_default().push((awaited, wake));
-        Waiter { tail: self.clone(), id, woken }
+        self.inner
+            .lock()
+            .waiting
+            .entry(id)
+            .or_default()
+            .push((awaited, wake));
+        Waiter {
+            tail: self.clone(),
+            id,
+            woken,
+        }
     }
 
     pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
@@ -113,9 +125,12 @@ impl Tail {
 
 impl Inner {
     fn wake(&mut self, id: OrderId, arrived: impl Fn(Awaited) -> bool) {
-        let Some(waiters) = self.waiting.remove(&id) else { return };
-        let (woken, rest): (Vec<_>, Vec<_>) =
-            waiters.into_iter().partition(|(awaited, _)| arrived(*awaited));
+        let Some(waiters) = self.waiting.remove(&id) else {
+            return;
+        };
+        let (woken, rest): (Vec<_>, Vec<_>) = waiters
+            .into_iter()
+            .partition(|(awaited, _)| arrived(*awaited));
         if !rest.is_empty() {
             self.waiting.insert(id, rest);
         }

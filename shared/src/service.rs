@@ -43,7 +43,8 @@ impl Tasks {
     ) where
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        self.running.spawn(async move { (name, task.await.map_err(Into::into)) });
+        self.running
+            .spawn(async move { (name, task.await.map_err(Into::into)) });
     }
 
     /// For work that blocks: it gets its own thread.
@@ -54,7 +55,8 @@ impl Tasks {
     ) where
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        self.running.spawn_blocking(move || (name, task().map_err(Into::into)));
+        self.running
+            .spawn_blocking(move || (name, task().map_err(Into::into)));
     }
 
     /// Waits for the first task that cannot go on, and says why.
@@ -74,7 +76,9 @@ impl Tasks {
         while let Some(ended) = self.running.join_next().await {
             match ended {
                 Ok((_, Ok(()))) => {}
-                Ok((name, Err(error))) => tracing::warn!(task = name, %error, "ended with an error"),
+                Ok((name, Err(error))) => {
+                    tracing::warn!(task = name, %error, "ended with an error")
+                }
                 Err(error) => tracing::warn!(%error, "a task ended badly"),
             }
         }
@@ -94,7 +98,11 @@ impl Service {
         let handle = http.server.handle();
         tasks.spawn("http", http.server);
         tracing::info!(address = %http.address, "listening");
-        Self { address: http.address, http: handle, tasks }
+        Self {
+            address: http.address,
+            http: handle,
+            tasks,
+        }
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -135,7 +135,9 @@ impl HttpSettings {
     pub fn on_port(port: u16) -> Self {
         Self {
             bind: SocketAddr::from(([127, 0, 0, 1], port)),
-            workers: std::thread::available_parallelism().map_or(2, usize::from).min(4),
+            workers: std::thread::available_parallelism()
+                .map_or(2, usize::from)
+                .min(4),
             body_limit: 64 * 1024,
             shutdown_timeout_s: 15,
         }
@@ -262,8 +264,13 @@ mod tests {
         let error = load(Some("[http]\nbnid = 1"), &[]).unwrap_err().to_string();
         assert!(error.contains("`http.bnid` (file "), "{error}");
         assert!(error.contains("expected one of `bind`"), "{error}");
-        let error = load(None, &[("ORDER_SERVICE__HTTP__BNID", "1")]).unwrap_err().to_string();
-        assert!(error.contains("environment variable ORDER_SERVICE__HTTP__BNID"), "{error}");
+        let error = load(None, &[("ORDER_SERVICE__HTTP__BNID", "1")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("environment variable ORDER_SERVICE__HTTP__BNID"),
+            "{error}"
+        );
         assert!(error.contains("expected one of `bind`"), "{error}");
     }
 
@@ -271,9 +278,14 @@ mod tests {
     fn a_bad_value_is_named_with_its_source() {
         let error = load(None, &[("ORDER_SERVICE__HTTP__WORKERS", "many")]).unwrap_err();
         let error = error.to_string();
-        assert!(error.contains("environment variable ORDER_SERVICE__HTTP__WORKERS"), "{error}");
+        assert!(
+            error.contains("environment variable ORDER_SERVICE__HTTP__WORKERS"),
+            "{error}"
+        );
         assert!(error.contains("many"), "{error}");
-        let error = load(Some("[http]\nbind = \"nowhere\""), &[]).unwrap_err().to_string();
+        let error = load(Some("[http]\nbind = \"nowhere\""), &[])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("`http.bind` (file "), "{error}");
     }
 

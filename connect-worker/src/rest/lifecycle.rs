@@ -33,7 +33,10 @@ pub(super) async fn restart(
     name: Path<String>,
     Query(restart): Query<Restart>,
 ) -> Done {
-    let Restart { include_tasks, only_failed } = restart;
+    let Restart {
+        include_tasks,
+        only_failed,
+    } = restart;
     let (changing, named) = (supervisor.clone().into_inner(), name.clone());
     to_its_end(async move { changing.restart(&named, include_tasks, only_failed).await }).await?;
     if !include_tasks && !only_failed {

@@ -7,20 +7,6 @@ use crate::config::SinkConfig;
 /// Records per batch, and so per transaction.
 const BATCH_RECORDS: usize = 1_000;
 
-/// Where neither the worker's settings nor the connector say otherwise.
-///
-/// The queue is enough to keep the database busy. librdkafka's own would hold 64 MB, and
-/// more than that of compressed records: the schema in each shrinks to a tenth.
-const DEFAULTS: [(&str, &str); 6] = [
-    ("queued.min.messages", "4000"),
-    ("queued.max.messages.kbytes", "2048"),
-    ("fetch.queue.backoff.ms", "10"),
-    ("fetch.max.bytes", "1048576"),
-    ("max.partition.fetch.bytes", "32768"),
-    // How long a new topic waits.
-    ("topic.metadata.refresh.interval.ms", "30000"),
-];
-
 /// Makes the task a member of the connector's consumer group.
 pub(super) fn subscribe(
     kafka: &KafkaSettings,
@@ -28,9 +14,8 @@ pub(super) fn subscribe(
     config: &SinkConfig,
 ) -> KafkaResult<BatchConsumer> {
     let mut client = kafka.consumer(&format!("connector-consumer-{task}"));
-    for (key, value) in DEFAULTS {
-        set_default(&mut client, key, value);
-    }
+    // How long a new topic waits.
+    set_default(&mut client, "topic.metadata.refresh.interval.ms", "30000");
     client
         .set("group.id", format!("connect-{}", task.connector))
         // Connect's default.

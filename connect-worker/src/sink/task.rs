@@ -256,7 +256,7 @@ impl Effort {
 /// Whether the dead-letter topic will not come to be by waiting.
 fn is_lasting(error: &TopicError) -> bool {
     match error {
-        TopicError::Unreachable(_) => false,
+        TopicError::Unreachable(_) | TopicError::NoLeader { .. } => false,
         TopicError::NotCreated { code, .. } => matches!(
             code,
             RDKafkaErrorCode::InvalidReplicationFactor

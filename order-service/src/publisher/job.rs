@@ -43,7 +43,9 @@ const ABANDONED: u8 = 2;
 impl Stage {
     /// Moves on from `QUEUED`; false if the other side was faster.
     fn leave_queue(&self, to: u8) -> bool {
-        self.0.compare_exchange(QUEUED, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.0
+            .compare_exchange(QUEUED, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     fn is(&self, stage: u8) -> bool {
@@ -55,8 +57,19 @@ impl Job {
     pub(super) fn new(publication: Publication, deadline: Instant) -> (Self, Ticket) {
         let stage = Stage::default();
         let (committed, receiver) = oneshot::channel();
-        let ticket = Ticket { stage: stage.clone(), committed: receiver };
-        (Self { publication, deadline, stage, committed }, ticket)
+        let ticket = Ticket {
+            stage: stage.clone(),
+            committed: receiver,
+        };
+        (
+            Self {
+                publication,
+                deadline,
+                stage,
+                committed,
+            },
+            ticket,
+        )
     }
 
     /// Claims the publication for sending; false if its request has given up on it.
@@ -90,7 +103,7 @@ impl Ticket {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use shared::contract::DeltaKind;
@@ -104,10 +117,18 @@ mod tests {
             kind: DeltaKind::Reserve,
             delta: -1,
         };
-        let publication = Publication { order: None, delta, headers: OwnedHeaders::new() };
+        let publication = Publication {
+            order: None,
+            delta,
+            headers: OwnedHeaders::new(),
+        };
         let deadline = Instant::now() + patience;
         let (job, ticket) = Job::new(publication, deadline);
         (job, ticket, deadline)
+    }
+
+    pub(in crate::publisher) fn any() -> Job {
+        job(Duration::from_secs(60)).0
     }
 
     #[tokio::test(start_paused = true)]
@@ -123,7 +144,10 @@ mod tests {
         let (job, ticket, deadline) = job(Duration::from_secs(1));
         assert!(job.claim());
         assert!(job.claim(), "a batch may be sent again");
-        assert_eq!(ticket.committed(deadline).await, Err(PublishError::OutcomeUnknown));
+        assert_eq!(
+            ticket.committed(deadline).await,
+            Err(PublishError::OutcomeUnknown)
+        );
         assert!(!job.is_awaited());
     }
 

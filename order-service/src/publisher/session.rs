@@ -37,7 +37,11 @@ impl SessionSettings {
         let timeout = self.publisher.transaction_timeout_ms.to_string();
         let mut config = self.client.clone();
         // librdkafka refuses a message or socket timeout beyond the transaction's.
-        for name in ["transaction.timeout.ms", "message.timeout.ms", "socket.timeout.ms"] {
+        for name in [
+            "transaction.timeout.ms",
+            "message.timeout.ms",
+            "socket.timeout.ms",
+        ] {
             set_default(&mut config, name, &timeout);
         }
         config.set("transactional.id", &self.transactional_id);
@@ -51,9 +55,14 @@ impl SessionSettings {
         let producer = self.create()?;
         // Once connected to a broker, librdkafka asks for the coordinator at once; until
         // then every half second. This request needs that connection.
-        producer.client().fetch_watermarks(&self.topics.orders.name, 0, timeout)?;
+        producer
+            .client()
+            .fetch_watermarks(&self.topics.orders.name, 0, timeout)?;
         producer.init_transactions(timeout)?;
-        Ok(Session { settings: self, producer })
+        Ok(Session {
+            settings: self,
+            producer,
+        })
     }
 }
 
@@ -68,7 +77,12 @@ impl Session<'_> {
     /// more: whether the transaction was committed is for its successor to settle.
     ///
     /// A transaction costs by the partitions it touches, so all of its orders go to one.
-    pub(super) fn commit(&self, jobs: &[Job], partition: i32, deadline: Instant) -> KafkaResult<()> {
+    pub(super) fn commit(
+        &self,
+        jobs: &[Job],
+        partition: i32,
+        deadline: Instant,
+    ) -> KafkaResult<()> {
         if jobs.is_empty() {
             return Ok(());
         }
@@ -96,7 +110,10 @@ impl Session<'_> {
                 .headers(publication.headers.clone());
             self.enqueue(record, deadline)?;
         }
-        let (key, payload) = (publication.delta.product_id.to_string(), publication.delta.encode());
+        let (key, payload) = (
+            publication.delta.product_id.to_string(),
+            publication.delta.encode(),
+        );
         let record = BaseRecord::to(&topics.catalog_deltas.name)
             .key(&key)
             .payload(&payload)
@@ -105,7 +122,11 @@ impl Session<'_> {
     }
 
     /// Waits where the local queue is full; a batch is never cut short.
-    fn enqueue(&self, mut record: BaseRecord<'_, String, Vec<u8>>, deadline: Instant) -> KafkaResult<()> {
+    fn enqueue(
+        &self,
+        mut record: BaseRecord<'_, String, Vec<u8>>,
+        deadline: Instant,
+    ) -> KafkaResult<()> {
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),

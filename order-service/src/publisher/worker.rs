@@ -10,14 +10,15 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::session::{Session, SessionSettings, is_fenced};
 use super::Job;
+use super::session::{Session, SessionSettings, is_fenced};
 use crate::metrics::PublishMetrics;
 
 /// How long the coordinator may take to settle an earlier session.
 const OPENING: Duration = Duration::from_secs(5);
 /// How long to wait for work before looking after a lost session.
 const IDLE: Duration = Duration::from_secs(1);
+const LONGEST_GATHERING: Duration = Duration::from_millis(10);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublisherStopped {
@@ -38,7 +39,12 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Publishes until told to stop; what is queued by then is published first.
-    pub(crate) fn run(mut self, runtime: &Handle) -> Result<(), PublisherStopped> {
+    pub(crate) fn run(self, runtime: &Handle) -> Result<(), PublisherStopped> {
+        let mut queue = Queue {
+            jobs: self.jobs,
+            stop: self.stop,
+            max: self.settings.publisher.max_batch.max(1),
+        };
         let mut commits = Commits {
             settings: &self.settings,
             session: None,
@@ -47,32 +53,69 @@ impl Worker {
             health: &self.health,
             metrics: &self.metrics,
         };
-        let max = self.settings.publisher.max_batch.max(1);
         commits.reopen_if_lost()?;
-        while let Some(batch) = runtime.block_on(next_batch(&mut self.jobs, &self.stop, max)) {
+        let mut gathering = Gathering::default();
+        while let Some(batch) = runtime.block_on(queue.next_batch(gathering)) {
             if batch.is_empty() {
                 commits.reopen_if_lost()?;
-            } else {
-                commits.commit(batch)?;
+                continue;
             }
+            let (size, begun) = (batch.len(), Instant::now());
+            commits.commit(batch)?;
+            gathering = Gathering::after(size + queue.jobs.len(), begun.elapsed());
         }
         Ok(())
     }
 }
 
-/// Everything that waits, as soon as anything does; nothing after a while, so that a
-/// lost session is noticed without traffic; `None` when told to stop and all is done.
-async fn next_batch(
-    jobs: &mut mpsc::Receiver<Job>,
-    stop: &CancellationToken,
+/// The worker's end of the queue.
+struct Queue {
+    jobs: mpsc::Receiver<Job>,
+    stop: CancellationToken,
     max: usize,
-) -> Option<Vec<Job>> {
-    let mut batch = Vec::new();
-    tokio::select! {
-        biased;
-        taken = jobs.recv_many(&mut batch, max) => (taken > 0).then_some(batch),
-        () = stop.cancelled() => None,
-        () = tokio::time::sleep(IDLE) => Some(batch),
+}
+
+impl Queue {
+    /// Everything that waits, as soon as anything does; nothing after a while, so that a
+    /// lost session is noticed without traffic; `None` when told to stop and all is done.
+    async fn next_batch(&mut self, gathering: Gathering) -> Option<Vec<Job>> {
+        let mut batch = Vec::new();
+        tokio::select! {
+            biased;
+            taken = self.jobs.recv_many(&mut batch, self.max) => if taken == 0 { return None },
+            () = self.stop.cancelled() => return None,
+            () = tokio::time::sleep(IDLE) => return Some(batch),
+        }
+        let deadline = Instant::now() + gathering.patience;
+        while batch.len() < gathering.expected.min(self.max) {
+            let room = self.max - batch.len();
+            let more = self.jobs.recv_many(&mut batch, room);
+            match tokio::time::timeout_at(deadline, more).await {
+                Ok(taken) if taken > 0 => {}
+                _ => break,
+            }
+        }
+        Some(batch)
+    }
+}
+
+/// Clients that were just answered often come back at once. Without waiting for them, they
+/// would miss the next transaction, and two half-empty ones would take turns for ever.
+///
+/// The wait ends when all are back that were there, and is a fraction of the commit that
+/// they waited for.
+#[derive(Clone, Copy, Default)]
+struct Gathering {
+    expected: usize,
+    patience: Duration,
+}
+
+impl Gathering {
+    fn after(expected: usize, commit: Duration) -> Self {
+        Self {
+            expected,
+            patience: (commit / 4).min(LONGEST_GATHERING),
+        }
     }
 }
 
@@ -140,7 +183,7 @@ impl Commits<'_> {
     }
 
     fn lose_session(&mut self, error: &KafkaError, age: Duration) -> Result<(), PublisherStopped> {
-        tracing::warn!(%error, "transaction not committed; its orders are sent again");
+        tracing::warn!(%error, "producer session lost; what it had not committed is sent again");
         self.metrics.lost_sessions.inc();
         self.session = None;
         self.health.down(error.to_string());
@@ -163,7 +206,8 @@ impl Rivals {
     /// lives.
     fn fenced_too_often(&mut self, now: Instant) -> bool {
         self.0.push_back(now);
-        self.0.retain(|then| now.duration_since(*then) < Duration::from_secs(60));
+        self.0
+            .retain(|then| now.duration_since(*then) < Duration::from_secs(60));
         self.0.len() >= 3
     }
 }
@@ -171,6 +215,61 @@ impl Rivals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn queue() -> (mpsc::Sender<Job>, Queue) {
+        let (sender, jobs) = mpsc::channel(16);
+        (
+            sender,
+            Queue {
+                jobs,
+                stop: CancellationToken::new(),
+                max: 8,
+            },
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_just_answered_is_waited_for_but_not_long() {
+        let (sender, mut queue) = queue();
+        let gathering = Gathering::after(2, Duration::from_millis(8));
+        sender
+            .send(crate::publisher::job::tests::any())
+            .await
+            .unwrap();
+        let begun = Instant::now();
+        assert_eq!(queue.next_batch(gathering).await.unwrap().len(), 1);
+        assert_eq!(begun.elapsed(), Duration::from_millis(2));
+        for _ in 0..2 {
+            sender
+                .send(crate::publisher::job::tests::any())
+                .await
+                .unwrap();
+        }
+        let begun = Instant::now();
+        assert_eq!(queue.next_batch(gathering).await.unwrap().len(), 2);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_queued_at_a_stop_is_handed_out_first() {
+        let (sender, mut queue) = queue();
+        for _ in 0..9 {
+            sender
+                .send(crate::publisher::job::tests::any())
+                .await
+                .unwrap();
+        }
+        queue.stop.cancel();
+        assert_eq!(
+            queue.next_batch(Gathering::default()).await.unwrap().len(),
+            8
+        );
+        assert_eq!(
+            queue.next_batch(Gathering::default()).await.unwrap().len(),
+            1
+        );
+        assert!(queue.next_batch(Gathering::default()).await.is_none());
+    }
 
     #[test]
     fn three_fencings_in_a_minute_are_a_rival() {

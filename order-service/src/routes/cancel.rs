@@ -31,22 +31,33 @@ use crate::publisher::Publication;
         (status = 504, description = "Sent but not confirmed in time: try again", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn cancel(app: Data<App>, request: HttpRequest, id: Path<OrderId>) -> Result<HttpResponse, Problem> {
+pub(super) async fn cancel(
+    app: Data<App>,
+    request: HttpRequest,
+    id: Path<OrderId>,
+) -> Result<HttpResponse, Problem> {
     let id = id.into_inner();
-    let known = app.find_own_write(id).await?.ok_or_else(|| not_visible(id))?;
+    let known = app
+        .find_own_write(id)
+        .await?
+        .ok_or_else(|| not_visible(id))?;
     let publication = Publication {
         order: None,
         delta: delta(&known.order, DeltaKind::Release),
         headers: record_headers(PRODUCER, &place::trace(&request)),
     };
     // A release may be repeated at will.
-    app.publisher.publish(publication).await.map_err(|error| place::refused(error, id, true))?;
+    app.publisher
+        .publish(publication)
+        .await
+        .map_err(|error| place::refused(error, id, true))?;
     Ok(HttpResponse::Accepted().json(OrderBody::from(&known)))
 }
 
 fn not_visible(id: OrderId) -> Problem {
     if may_be_recent(id) {
-        let detail = format!("order {id} is not visible here; if it was placed just now, try again");
+        let detail =
+            format!("order {id} is not visible here; if it was placed just now, try again");
         return Problem::conflict("not-visible", detail).retry_after(Duration::from_secs(1));
     }
     get::not_found(id)

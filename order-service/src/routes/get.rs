@@ -25,7 +25,11 @@ use crate::known_order::{KnownOrder, OrderBody};
         (status = 503, description = "The database is away and the order is not recent", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn get(app: Data<App>, request: HttpRequest, id: Path<OrderId>) -> Result<HttpResponse, Problem> {
+pub(super) async fn get(
+    app: Data<App>,
+    request: HttpRequest,
+    id: Path<OrderId>,
+) -> Result<HttpResponse, Problem> {
     let id = id.into_inner();
     let known = match prefer_wait(request.headers())? {
         None => app.find_own_write(id).await?,

@@ -20,7 +20,10 @@ use crate::page::{Filter, ListOrders, page};
         (status = 503, description = "The database is away", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn list(app: Data<App>, query: Query<ListOrders>) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(
+    app: Data<App>,
+    query: Query<ListOrders>,
+) -> Result<HttpResponse, Problem> {
     let filter = Filter::try_from(query.into_inner()).map_err(Problem::bad_query)?;
     let found = app.read_model.page(&filter).await?;
     Ok(HttpResponse::Ok().json(page(found, filter.limit)))

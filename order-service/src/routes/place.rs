@@ -54,7 +54,10 @@ pub(super) async fn place(
         order: Some(order.clone()),
     };
     let keyed = order.idempotency_key.is_some();
-    app.publisher.publish(publication).await.map_err(|error| refused(error, order.id, keyed))?;
+    app.publisher
+        .publish(publication)
+        .await
+        .map_err(|error| refused(error, order.id, keyed))?;
     let known = match outcome {
         Some((outcome, wait)) => app.after_wait(order, outcome, wait).await,
         None => KnownOrder::placed(order),
@@ -116,7 +119,10 @@ fn location(id: OrderId) -> String {
 
 /// The trace that a record continues.
 pub(super) fn trace(request: &HttpRequest) -> String {
-    let received = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    let received = request
+        .headers()
+        .get("traceparent")
+        .and_then(|value| value.to_str().ok());
     trace_parent(received)
 }
 
@@ -125,15 +131,26 @@ pub(super) fn trace(request: &HttpRequest) -> String {
 pub(super) fn refused(error: PublishError, id: OrderId, repeatable: bool) -> Problem {
     let soon = Duration::from_secs(1);
     if error != PublishError::OutcomeUnknown {
-        return Problem::unavailable("not-accepted", format!("{error}; nothing was written"), soon);
+        return Problem::unavailable(
+            "not-accepted",
+            format!("{error}; nothing was written"),
+            soon,
+        );
     }
     let problem = Problem::new(
         StatusCode::GATEWAY_TIMEOUT,
         "outcome-unknown",
         "The order was sent, but not confirmed in time",
     )
-    .detail(format!("{error}; it may still be committed: look it up at {}", location(id)))
+    .detail(format!(
+        "{error}; it may still be committed: look it up at {}",
+        location(id)
+    ))
     .id(id)
     .location(location(id));
-    if repeatable { problem.retry_after(soon) } else { problem }
+    if repeatable {
+        problem.retry_after(soon)
+    } else {
+        problem
+    }
 }

@@ -49,25 +49,29 @@ fn follow(
     events: Receiver<Event>,
     drain: CancellationToken,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    stream::unfold((events, Arc::new(drain)), |(mut events, drain)| async move {
-        let text = tokio::select! {
-            event = events.recv() => match event {
-                Ok(event) => render(&event),
-                Err(RecvError::Lagged(missed)) => frame("lagged", &missed),
-                Err(RecvError::Closed) => return None,
-            },
-            () = tokio::time::sleep(HEARTBEAT) => ": still here\n\n".to_owned(),
-            () = drain.cancelled() => return None,
-        };
-        Some((Ok(Bytes::from(text)), (events, drain)))
-    })
+    stream::unfold(
+        (events, Arc::new(drain)),
+        |(mut events, drain)| async move {
+            let text = tokio::select! {
+                event = events.recv() => match event {
+                    Ok(event) => render(&event),
+                    Err(RecvError::Lagged(missed)) => frame("lagged", &missed),
+                    Err(RecvError::Closed) => return None,
+                },
+                () = tokio::time::sleep(HEARTBEAT) => ": still here\n\n".to_owned(),
+                () = drain.cancelled() => return None,
+            };
+            Some((Ok(Bytes::from(text)), (events, drain)))
+        },
+    )
 }
 
 fn render(event: &Event) -> String {
     match event {
-        Event::Order(order) => {
-            frame("order", &OrderBody::from(&KnownOrder::placed(order.clone())))
-        }
+        Event::Order(order) => frame(
+            "order",
+            &OrderBody::from(&KnownOrder::placed(order.clone())),
+        ),
         Event::Outcome(outcome) => {
             let body = OutcomeBody {
                 order_id: outcome.order_id,

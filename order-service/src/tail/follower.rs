@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use shared::backoff::Backoff;
 use shared::contract::{OrderId, Outcome, Timestamp};
@@ -58,11 +60,8 @@ impl Follower {
 
     fn client(&self) -> ClientConfig {
         let mut config = self.kafka.consumer("tail");
-        config
-            .set("group.id", "unused")
-            // A backlog is read piece by piece; the ring would not keep it anyway.
-            .set("queued.max.messages.kbytes", "2048")
-            .set("fetch.message.max.bytes", "262144");
+        // librdkafka wants a name, though no group is joined.
+        config.set("group.id", "tail");
         config
     }
 
@@ -79,7 +78,11 @@ impl Follower {
         let mut start = ends.clone();
         for found in consumer.offsets_for_times(times, TIMEOUT)?.elements() {
             if let Offset::Offset(offset) = found.offset() {
-                start.set_partition_offset(found.topic(), found.partition(), Offset::Offset(offset))?;
+                start.set_partition_offset(
+                    found.topic(),
+                    found.partition(),
+                    Offset::Offset(offset),
+                )?;
             }
         }
         Ok(start)
@@ -89,7 +92,15 @@ impl Follower {
         let mut ends = TopicPartitionList::new();
         for topic in [&self.orders, &self.outcomes] {
             let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
-            for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+            let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+            let mut partitions = partitions.peekable();
+            if partitions.peek().is_none() {
+                // To follow nothing would look like a quiet topic.
+                return Err(KafkaError::MetadataFetch(
+                    RDKafkaErrorCode::UnknownTopicOrPartition,
+                ));
+            }
+            for partition in partitions {
                 let (_, end) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
                 ends.add_partition_offset(topic, partition.id(), Offset::Offset(end))?;
             }
@@ -103,7 +114,9 @@ impl Follower {
             let key = message.key().and_then(|key| std::str::from_utf8(key).ok());
             match key.unwrap_or_default().parse::<OrderId>() {
                 Ok(id) => self.tail.on_order(id, payload),
-                Err(error) => tracing::warn!(offset = message.offset(), %error, "an order's key is not an id"),
+                Err(error) => {
+                    tracing::warn!(offset = message.offset(), %error, "an order's key is not an id")
+                }
             }
         } else {
             match Outcome::decode(payload) {

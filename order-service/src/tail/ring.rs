@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::Recent;
 use crate::settings::TailSettings;
 
-/// What an entry costs beside the bytes it keeps.
-const OVERHEAD: usize = 160;
+/// What an entry takes in the maps and the allocator beside the bytes it keeps, about.
+const OVERHEAD: usize = 400;
 
 /// The records of the last seconds by order, bounded in time and bytes.
 pub(super) struct Ring {
@@ -48,7 +48,12 @@ impl Ring {
         }
     }
 
-    pub(super) fn add_order(&mut self, now: Instant, id: OrderId, record: &[u8]) -> Result<(), ContractError> {
+    pub(super) fn add_order(
+        &mut self,
+        now: Instant,
+        id: OrderId,
+        record: &[u8],
+    ) -> Result<(), ContractError> {
         let payload = Order::payload(record)?;
         let keyed = if payload.ends_with(br#""idempotency_key":null}"#) {
             None
@@ -76,9 +81,14 @@ impl Ring {
     }
 
     pub(super) fn recent(&self, id: OrderId) -> Recent {
-        let Some(entry) = self.entries.get(&id) else { return Recent::default() };
+        let Some(entry) = self.entries.get(&id) else {
+            return Recent::default();
+        };
         Recent {
-            order: entry.order.as_deref().and_then(|payload| Order::from_payload(payload).ok()),
+            order: entry
+                .order
+                .as_deref()
+                .and_then(|payload| Order::from_payload(payload).ok()),
             reserve: entry.reserve,
             release: entry.release,
         }
@@ -103,9 +113,13 @@ impl Ring {
     }
 
     fn evict_oldest(&mut self) {
-        let Some(oldest) = self.arrivals.pop_front() else { return };
+        let Some(oldest) = self.arrivals.pop_front() else {
+            return;
+        };
         self.bytes -= oldest.bytes;
-        let Some(entry) = self.entries.get_mut(&oldest.id) else { return };
+        let Some(entry) = self.entries.get_mut(&oldest.id) else {
+            return;
+        };
         entry.records -= 1;
         if entry.records == 0
             && let Some(entry) = self.entries.remove(&oldest.id)
@@ -124,7 +138,10 @@ mod tests {
     use super::*;
 
     fn ring(max_bytes: usize) -> Ring {
-        Ring::new(&TailSettings { window_s: 30, max_bytes })
+        Ring::new(&TailSettings {
+            window_s: 30,
+            max_bytes,
+        })
     }
 
     fn order(key: Option<&str>) -> Order {
@@ -165,7 +182,8 @@ mod tests {
         let (mut ring, now) = (ring(1_000_000), Instant::now());
         let (old, new) = (order(Some("old")), order(None));
         ring.add_order(now, old.id, &old.encode()).unwrap();
-        ring.add_order(now + Duration::from_secs(31), new.id, &new.encode()).unwrap();
+        ring.add_order(now + Duration::from_secs(31), new.id, &new.encode())
+            .unwrap();
         assert!(ring.recent(old.id).order.is_none());
         assert_eq!(ring.placed_with(UserId(7), "old"), None);
         assert!(ring.recent(new.id).order.is_some());

@@ -56,7 +56,11 @@ impl Delta {
             DeltaKind::Release => i64::from(delta.delta),
         };
         if !(1..=i64::from(MAX_QUANTITY)).contains(&quantity) {
-            let sign = if delta.kind == DeltaKind::Reserve { "-" } else { "" };
+            let sign = if delta.kind == DeltaKind::Reserve {
+                "-"
+            } else {
+                ""
+            };
             let problem = format!(
                 "{} is outside {sign}1 to {sign}{MAX_QUANTITY} for a {}",
                 delta.delta, delta.kind
@@ -77,22 +81,27 @@ mod tests {
     const ID: &str = "0193b5a0-0000-7000-8000-000000000001";
 
     fn decode(kind: &str, delta: i64) -> Result<Delta, ContractError> {
-        let json = format!(
-            r#"{{"order_id":"{ID}","product_id":1,"kind":"{kind}","delta":{delta}}}"#
-        );
+        let json =
+            format!(r#"{{"order_id":"{ID}","product_id":1,"kind":"{kind}","delta":{delta}}}"#);
         Delta::decode(json.as_bytes())
     }
 
     #[test]
     fn the_record_is_plain_json() {
         let delta = decode("reserve", -5).unwrap();
-        let expected = format!(r#"{{"order_id":"{ID}","product_id":1,"kind":"reserve","delta":-5}}"#);
+        let expected =
+            format!(r#"{{"order_id":"{ID}","product_id":1,"kind":"reserve","delta":-5}}"#);
         assert_eq!(String::from_utf8(delta.encode()).unwrap(), expected);
     }
 
     #[test]
     fn sign_and_size_are_part_of_the_contract() {
-        for (kind, delta) in [("reserve", -1), ("reserve", -10_000), ("release", 1), ("release", 10_000)] {
+        for (kind, delta) in [
+            ("reserve", -1),
+            ("reserve", -10_000),
+            ("release", 1),
+            ("release", 10_000),
+        ] {
             assert!(decode(kind, delta).is_ok(), "{kind} {delta}");
         }
         for (kind, delta) in [
@@ -110,7 +119,13 @@ mod tests {
 
     #[test]
     fn anything_else_is_bad_data() {
-        for record in ["", "null", "[]", "{}", r#"{"order_id":"x","product_id":1,"kind":"reserve","delta":-1}"#] {
+        for record in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            r#"{"order_id":"x","product_id":1,"kind":"reserve","delta":-1}"#,
+        ] {
             assert!(Delta::decode(record.as_bytes()).is_err(), "{record}");
         }
         assert!(Delta::decode(&[0xff, 0xfe]).is_err());

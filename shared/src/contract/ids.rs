@@ -12,7 +12,17 @@ const KEYED_ORDERS: Uuid = Uuid::from_u128(0x6f72_6465_7273_5f62_795f_6964_656d_
 
 /// An order's id: UUIDv7, or UUIDv5 where the client sent an `Idempotency-Key`.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    ToSchema,
     DeriveValueType,
 )]
 #[sea_orm(value_type = "String")]

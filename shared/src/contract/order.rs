@@ -71,7 +71,10 @@ mod tests {
     #[test]
     fn the_record_is_the_committed_fixture() {
         let fixture = include_str!("../../fixtures/order.json");
-        assert_eq!(String::from_utf8(order().encode()).unwrap(), fixture.trim_end());
+        assert_eq!(
+            String::from_utf8(order().encode()).unwrap(),
+            fixture.trim_end()
+        );
     }
 
     #[test]

@@ -117,7 +117,12 @@ impl Outcome {
         let kind = match payload.id.rsplit_once(':') {
             Some((_, "reserve")) => DeltaKind::Reserve,
             Some((_, "release")) => DeltaKind::Release,
-            _ => return Err(ContractError::field("id", "must end in `:reserve` or `:release`")),
+            _ => {
+                return Err(ContractError::field(
+                    "id",
+                    "must end in `:reserve` or `:release`",
+                ));
+            }
         };
         let outcome = Self {
             order_id: payload.order_id,
@@ -150,7 +155,10 @@ mod tests {
     #[test]
     fn the_record_is_the_committed_fixture() {
         let fixture = include_str!("../../fixtures/order_outcome.json");
-        assert_eq!(String::from_utf8(outcome().encode()).unwrap(), fixture.trim_end());
+        assert_eq!(
+            String::from_utf8(outcome().encode()).unwrap(),
+            fixture.trim_end()
+        );
         assert_eq!(Outcome::decode(fixture.as_bytes()).unwrap(), outcome());
     }
 

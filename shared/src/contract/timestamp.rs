@@ -32,7 +32,11 @@ impl Timestamp {
     /// the text has one fixed form, the one the sink writes.
     pub fn to_value(self, backend: DbBackend) -> Value {
         match backend {
-            DbBackend::Sqlite => self.0.format("%Y-%m-%dT%H:%M:%S%.3f+00:00").to_string().into(),
+            DbBackend::Sqlite => self
+                .0
+                .format("%Y-%m-%dT%H:%M:%S%.3f+00:00")
+                .to_string()
+                .into(),
             _ => self.0.naive_utc().into(),
         }
     }

@@ -32,7 +32,10 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
 }
 
 fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
-    let sent = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let sent = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let essence = sent.unwrap_or("").split(';').next().unwrap_or("").trim();
     if essence.eq_ignore_ascii_case("application/json") {
         return Ok(());
@@ -62,10 +65,15 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
-        let place = if path == "." { String::new() } else { format!("field `{path}`: ") };
+        let place = if path == "." {
+            String::new()
+        } else {
+            format!("field `{path}`: ")
+        };
         Problem::malformed(format!("{place}{}", error.into_inner()))
     })?;
-    json.end().map_err(|error| Problem::malformed(error.to_string()))?;
+    json.end()
+        .map_err(|error| Problem::malformed(error.to_string()))?;
     Ok(value)
 }
 
@@ -83,7 +91,10 @@ mod tests {
     #[test]
     fn the_place_of_the_fault_is_named() {
         for (body, expected) in [
-            (&br#"{"qty":"two"}"#[..], "field `qty`: invalid type: string"),
+            (
+                &br#"{"qty":"two"}"#[..],
+                "field `qty`: invalid type: string",
+            ),
             (br#"{"qtty":2}"#, "unknown field `qtty`, expected `qty`"),
             (br#"{}"#, "missing field `qty`"),
             (br#"{"qty":1"#, "EOF"),

@@ -47,9 +47,14 @@ impl Health {
     }
 
     fn add(&self, name: &'static str, critical: bool) -> Dependency {
-        let state = State::Down { reason: "starting".to_owned() };
+        let state = State::Down {
+            reason: "starting".to_owned(),
+        };
         self.0.lock().insert(name, Entry { critical, state });
-        Dependency { name, health: self.clone() }
+        Dependency {
+            name,
+            health: self.clone(),
+        }
     }
 
     /// The detail behind `/readyz`, and whether the service is ready.
@@ -64,7 +69,13 @@ impl Health {
             (false, true) => (true, "degraded"),
             (false, false) => (true, "ready"),
         };
-        (ready, Report { status, dependencies })
+        (
+            ready,
+            Report {
+                status,
+                dependencies,
+            },
+        )
     }
 }
 
@@ -74,13 +85,17 @@ impl Dependency {
     }
 
     pub fn down(&self, reason: impl Into<String>) {
-        self.set(State::Down { reason: reason.into() });
+        self.set(State::Down {
+            reason: reason.into(),
+        });
     }
 
     /// One log line per change, not per attempt.
     fn set(&self, state: State) {
         let mut entries = self.health.0.lock();
-        let Some(entry) = entries.get_mut(self.name) else { return };
+        let Some(entry) = entries.get_mut(self.name) else {
+            return;
+        };
         let was_up = entry.state == State::Up;
         match &state {
             State::Up if !was_up => tracing::info!(dependency = self.name, "up"),

@@ -13,8 +13,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 /// Seconds: from a cached answer to a request that waited.
-const BUCKETS: [f64; 12] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+const BUCKETS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -41,7 +42,11 @@ impl HttpMetrics {
             requests: Family::default(),
             duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
         };
-        registry.register("http_requests", "Requests answered", metrics.requests.clone());
+        registry.register(
+            "http_requests",
+            "Requests answered",
+            metrics.requests.clone(),
+        );
         registry.register(
             "http_request_duration_seconds",
             "Time from the request's head to its answer",
@@ -61,7 +66,9 @@ pub(super) async fn observe(
     let response = next.call(request).await?;
     let request = response.request();
     let status = response.status();
-    let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let route = request
+        .match_pattern()
+        .unwrap_or_else(|| "unmatched".to_owned());
     if let Some(error) = response.response().error()
         && status.is_server_error()
     {
@@ -69,9 +76,19 @@ pub(super) async fn observe(
     }
     if let Some(metrics) = metrics {
         let method = request.method().to_string();
-        let labels = RouteLabels { method: method.clone(), route: route.clone() };
-        metrics.duration.get_or_create(&labels).observe(begun.elapsed().as_secs_f64());
-        let labels = RequestLabels { method, route, status: status.as_u16() };
+        let labels = RouteLabels {
+            method: method.clone(),
+            route: route.clone(),
+        };
+        metrics
+            .duration
+            .get_or_create(&labels)
+            .observe(begun.elapsed().as_secs_f64());
+        let labels = RequestLabels {
+            method,
+            route,
+            status: status.as_u16(),
+        };
         metrics.requests.get_or_create(&labels).inc();
     }
     Ok(response)

@@ -80,7 +80,12 @@ impl Problem {
 
     /// 400: not what this endpoint can read at all.
     pub fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read").detail(detail)
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            "The request cannot be read",
+        )
+        .detail(detail)
     }
 
     /// 400: parameters of the query that make no sense.
@@ -101,8 +106,12 @@ impl Problem {
 
     /// 409.
     pub fn conflict(kind: &str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, kind, "The request conflicts with the current state")
-            .detail(detail)
+        Self::new(
+            StatusCode::CONFLICT,
+            kind,
+            "The request conflicts with the current state",
+        )
+        .detail(detail)
     }
 
     /// 405, with the methods that would do.
@@ -119,9 +128,13 @@ impl Problem {
 
     /// 503: nothing was done; try again after the time given.
     pub fn unavailable(kind: &str, detail: impl Into<String>, retry_after: Duration) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, "Not possible right now")
-            .detail(detail)
-            .retry_after(retry_after)
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            kind,
+            "Not possible right now",
+        )
+        .detail(detail)
+        .retry_after(retry_after)
     }
 
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -131,7 +144,9 @@ impl Problem {
 
     /// The fields at fault; the detail says them in one sentence.
     fn errors(mut self, errors: Vec<FieldError>) -> Self {
-        let each = errors.iter().map(|error| format!("{} {}", error.field, error.detail));
+        let each = errors
+            .iter()
+            .map(|error| format!("{} {}", error.field, error.detail));
         self.document.detail = Some(each.collect::<Vec<_>>().join("; "));
         self.document.errors = errors;
         self
@@ -155,7 +170,12 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.document.detail.as_deref().unwrap_or(self.document.title))
+        f.write_str(
+            self.document
+                .detail
+                .as_deref()
+                .unwrap_or(self.document.title),
+        )
     }
 }
 

@@ -17,12 +17,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 pub(super) fn common(config: &mut ServiceConfig, openapi: OpenApi, body_limit: usize) {
     config
         .app_data(web::PayloadConfig::new(body_limit))
-        .app_data(web::PathConfig::default().error_handler(|error, _| {
-            Problem::malformed(format!("the path: {error}")).into()
-        }))
-        .app_data(web::QueryConfig::default().error_handler(|error, _| {
-            Problem::malformed(format!("the query: {error}")).into()
-        }))
+        .app_data(
+            web::PathConfig::default()
+                .error_handler(|error, _| Problem::malformed(format!("the path: {error}")).into()),
+        )
+        .app_data(
+            web::QueryConfig::default()
+                .error_handler(|error, _| Problem::malformed(format!("the query: {error}")).into()),
+        )
         .service(read_only("/livez", web::get().to(livez)))
         .service(read_only("/readyz", web::get().to(readyz)))
         .service(read_only("/metrics", web::get().to(metrics)))
@@ -32,16 +34,22 @@ pub(super) fn common(config: &mut ServiceConfig, openapi: OpenApi, body_limit: u
 }
 
 fn read_only(path: &str, get: Route) -> Resource {
-    web::resource(path).route(get).default_service(method_not_allowed("GET"))
+    web::resource(path)
+        .route(get)
+        .default_service(method_not_allowed("GET"))
 }
 
 /// For `resource(…).default_service(…)`: 405 with the methods that the resource has.
 pub fn method_not_allowed(allow: &'static str) -> Route {
-    web::route().to(move || async move { Err::<HttpResponse, _>(Problem::method_not_allowed(allow)) })
+    web::route()
+        .to(move || async move { Err::<HttpResponse, _>(Problem::method_not_allowed(allow)) })
 }
 
 async fn not_found(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    Err(Problem::not_found(format!("there is nothing at {}; see /docs", request.path())))
+    Err(Problem::not_found(format!(
+        "there is nothing at {}; see /docs",
+        request.path()
+    )))
 }
 
 async fn livez() -> &'static str {
@@ -68,12 +76,17 @@ async fn metrics(registry: Data<Arc<Registry>>) -> HttpResponse {
 
 /// The `Idempotency-Key` header: 1 to 255 visible ASCII characters.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldError> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
     let bytes = value.as_bytes();
     if (1..=255).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic) {
         return Ok(Some(String::from_utf8_lossy(bytes).into_owned()));
     }
-    Err(FieldError::new("Idempotency-Key", "must be 1 to 255 visible ASCII characters"))
+    Err(FieldError::new(
+        "Idempotency-Key",
+        "must be 1 to 255 visible ASCII characters",
+    ))
 }
 
 /// The wait that a client asks for by `Prefer: wait=N` (RFC 7240), in seconds, 30 at
@@ -106,14 +119,20 @@ mod tests {
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_str(value).unwrap(),
+        );
         headers
     }
 
     #[test]
     fn the_wait_is_found_among_other_preferences_and_capped() {
         let wait = |text| prefer_wait(&headers("prefer", text));
-        assert_eq!(wait("respond-async, Wait=5").unwrap(), Some(Duration::from_secs(5)));
+        assert_eq!(
+            wait("respond-async, Wait=5").unwrap(),
+            Some(Duration::from_secs(5))
+        );
         assert_eq!(wait("wait=600").unwrap(), Some(LONGEST_WAIT));
         assert_eq!(wait("return=minimal").unwrap(), None);
         for bad in ["wait=abc", "wait=-1", "wait=", "wait", "wait=1.5"] {

@@ -2,10 +2,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::App;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig};
-use actix_web::App;
 use prometheus_client::registry::Registry;
 use utoipa::openapi::OpenApi;
 
@@ -33,11 +33,18 @@ pub struct HttpServer {
 }
 
 /// Binds and configures: the common routes, then the service's own, which win.
-pub fn serve<F>(settings: &HttpSettings, mut common: Common, own: F) -> Result<HttpServer, BindError>
+pub fn serve<F>(
+    settings: &HttpSettings,
+    mut common: Common,
+    own: F,
+) -> Result<HttpServer, BindError>
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
-    let bind_error = |problem| BindError { address: settings.bind, problem };
+    let bind_error = |problem| BindError {
+        address: settings.bind,
+        problem,
+    };
     let http_metrics = metrics::HttpMetrics::register(&mut common.metrics);
     let registry = Arc::new(common.metrics);
     let body_limit = settings.body_limit;
@@ -58,5 +65,8 @@ where
     .bind(settings.bind)
     .map_err(bind_error)?;
     let address = server.addrs().first().copied().unwrap_or(settings.bind);
-    Ok(HttpServer { address, server: server.run() })
+    Ok(HttpServer {
+        address,
+        server: server.run(),
+    })
 }

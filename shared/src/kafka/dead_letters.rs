@@ -13,7 +13,10 @@ const LONGEST_REASON: usize = 4_000;
 pub fn dead_letter(topic: &str, message: &OwnedMessage, reason: &str) -> OutRecord {
     let mut headers = original_headers(message);
     let mut add = |key, value: &str| {
-        let header = Header { key, value: Some(value) };
+        let header = Header {
+            key,
+            value: Some(value),
+        };
         headers = std::mem::take(&mut headers).insert(header);
     };
     add("dlq.reason", cut(reason, LONGEST_REASON));
@@ -24,7 +27,10 @@ pub fn dead_letter(topic: &str, message: &OwnedMessage, reason: &str) -> OutReco
     if let Some(bytes) = &mut payload
         && bytes.len() > LARGEST_PAYLOAD
     {
-        add("dlq.truncated", &format!("{} bytes, cut off at {LARGEST_PAYLOAD}", bytes.len()));
+        add(
+            "dlq.truncated",
+            &format!("{} bytes, cut off at {LARGEST_PAYLOAD}", bytes.len()),
+        );
         bytes.truncate(LARGEST_PAYLOAD);
     }
     OutRecord {
@@ -55,7 +61,10 @@ mod tests {
     use super::*;
 
     fn message(payload: Vec<u8>) -> OwnedMessage {
-        let headers = OwnedHeaders::new().insert(Header { key: "h", value: Some("v") });
+        let headers = OwnedHeaders::new().insert(Header {
+            key: "h",
+            value: Some("v"),
+        });
         OwnedMessage::new(
             Some(payload),
             Some(b"key".to_vec()),
@@ -93,6 +102,10 @@ mod tests {
     fn a_value_that_does_not_fit_is_cut_off_with_a_note() {
         let letter = dead_letter("dlq", &message(vec![b'x'; 2_000_000]), "huge");
         assert_eq!(letter.payload.as_ref().map(Vec::len), Some(LARGEST_PAYLOAD));
-        assert!(header(&letter, "dlq.truncated").unwrap().starts_with("2000000 bytes"));
+        assert!(
+            header(&letter, "dlq.truncated")
+                .unwrap()
+                .starts_with("2000000 bytes")
+        );
     }
 }

@@ -16,7 +16,10 @@ pub struct OutRecord {
 ///
 /// `producer` is `service@version`, `trace_parent` a W3C `traceparent`.
 pub fn record_headers(producer: &str, trace_parent: &str) -> OwnedHeaders {
-    let header = |key, value| Header { key, value: Some(value) };
+    let header = |key, value| Header {
+        key,
+        value: Some(value),
+    };
     OwnedHeaders::new_with_capacity(3)
         .insert(header("traceparent", trace_parent))
         .insert(header("content-type", "application/json"))
@@ -39,9 +42,9 @@ fn is_trace_parent(text: &str) -> bool {
     let mut parts = text.split('-');
     let lengths = [2, 32, 16, 2];
     lengths.into_iter().all(|length| {
-        parts.next().is_some_and(|part| {
-            part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit())
-        })
+        parts
+            .next()
+            .is_some_and(|part| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit()))
     }) && parts.next().is_none()
 }
 
@@ -53,7 +56,11 @@ mod tests {
     fn a_well_formed_trace_is_continued_and_anything_else_starts_one() {
         let theirs = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(trace_parent(Some(theirs)), theirs);
-        for bad in ["", "00-x-y-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"] {
+        for bad in [
+            "",
+            "00-x-y-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+        ] {
             let ours = trace_parent(Some(bad));
             assert!(is_trace_parent(&ours), "{ours}");
         }

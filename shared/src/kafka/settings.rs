@@ -17,6 +17,20 @@ const FIXED: &[&str] = &[
     "transactional.id",
 ];
 
+/// What a consumer has where the settings do not say otherwise.
+///
+/// Read-ahead is enough to keep a database busy. librdkafka's own would hold 64 MB, and a
+/// multiple of that for small or compressed records.
+const CONSUMER_DEFAULTS: [(&str, &str); 6] = [
+    ("queued.min.messages", "4000"),
+    ("queued.max.messages.kbytes", "2048"),
+    ("fetch.queue.backoff.ms", "10"),
+    ("fetch.max.bytes", "1048576"),
+    ("max.partition.fetch.bytes", "32768"),
+    // One that is killed gives up its partitions within this time.
+    ("session.timeout.ms", "10000"),
+];
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KafkaSettings {
@@ -43,7 +57,10 @@ pub struct PropertyError(String);
 impl KafkaSettings {
     /// Refuses properties that would break a guarantee.
     pub fn validate(&self) -> Result<(), PropertyError> {
-        match self.client_properties().find(|(name, _)| FIXED.contains(&name.as_str())) {
+        match self
+            .client_properties()
+            .find(|(name, _)| FIXED.contains(&name.as_str()))
+        {
             Some((name, _)) => Err(PropertyError(name)),
             None => Ok(()),
         }
@@ -65,11 +82,12 @@ impl KafkaSettings {
     }
 
     /// A consumer that sees committed records only and loses none: it starts at the
-    /// earliest offset and commits only what was handled. One that is killed gives up its
-    /// partitions within 10 s.
+    /// earliest offset and commits only what was handled.
     pub fn consumer(&self, client_id: &str) -> ClientConfig {
         let mut config = self.client(client_id);
-        set_default(&mut config, "session.timeout.ms", "10000");
+        for (name, value) in CONSUMER_DEFAULTS {
+            set_default(&mut config, name, value);
+        }
         config
             .set("isolation.level", "read_committed")
             .set("auto.offset.reset", "earliest")
@@ -80,7 +98,9 @@ impl KafkaSettings {
     }
 
     fn client_properties(&self) -> impl Iterator<Item = (String, &String)> {
-        self.properties.iter().map(|(name, value)| (name.replace('_', "."), value))
+        self.properties
+            .iter()
+            .map(|(name, value)| (name.replace('_', "."), value))
     }
 }
 
@@ -120,7 +140,9 @@ mod tests {
         let mut settings = KafkaSettings::default();
         settings.properties.insert("linger.ms".into(), "1".into());
         assert!(settings.validate().is_ok());
-        settings.properties.insert("enable_auto_commit".into(), "true".into());
+        settings
+            .properties
+            .insert("enable_auto_commit".into(), "true".into());
         let error = settings.validate().unwrap_err().to_string();
         assert!(error.contains("`enable.auto.commit` is fixed"), "{error}");
     }

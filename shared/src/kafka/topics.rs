@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::{KafkaSettings, TopicSettings};
@@ -12,6 +13,7 @@ use super::{KafkaSettings, TopicSettings};
 type Admin = AdminClient<DefaultClientContext>;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
@@ -23,6 +25,8 @@ pub enum TopicError {
         topic: String,
         code: RDKafkaErrorCode,
     },
+    #[error("topic `{topic}` has partitions without a leader")]
+    NoLeader { topic: String },
     /// A wrong setting or a wrong topic: nothing to wait for.
     #[error(
         "topic `{topic}` has {found} partitions, the settings say {wanted}: correct the \
@@ -30,7 +34,7 @@ pub enum TopicError {
     )]
     TooFewPartitions {
         topic: String,
-        found: usize,
+        found: i32,
         wanted: i32,
     },
 }
@@ -42,7 +46,8 @@ impl TopicError {
     }
 }
 
-/// Creates the topics that are missing, kept for ever, and checks the others.
+/// Creates the topics that are missing, kept for ever, checks the others, and waits until
+/// every partition has a leader.
 ///
 /// They must outlive every reader: until the sink has written a record, Kafka holds its
 /// only copy.
@@ -51,41 +56,85 @@ pub async fn ensure_topics(
     topics: &[TopicSettings],
 ) -> Result<(), TopicError> {
     let admin: Arc<Admin> = Arc::new(settings.client("topics").create()?);
-    let existing = partition_counts(&admin).await?;
-    let missing: Vec<_> =
-        topics.iter().filter(|topic| !existing.contains_key(&topic.name)).collect();
+    let existing = known_topics(&admin).await?;
+    let missing: Vec<_> = topics
+        .iter()
+        .filter(|topic| !existing.contains_key(&topic.name))
+        .collect();
     create(&admin, &missing).await?;
     for topic in topics {
         match existing.get(&topic.name) {
-            Some(&found) if i32::try_from(found).is_ok_and(|found| found < topic.partitions) => {
+            Some(known) if known.partitions < topic.partitions => {
                 return Err(TopicError::TooFewPartitions {
                     topic: topic.name.clone(),
-                    found,
+                    found: known.partitions,
                     wanted: topic.partitions,
                 });
             }
             _ => {}
         }
     }
+    wait_for_leaders(&admin, topics).await?;
     // Nobody has to wait for a warning.
     tokio::spawn(warn_about_retention(admin, topics.to_vec()));
     Ok(())
 }
 
-async fn partition_counts(admin: &Arc<Admin>) -> Result<BTreeMap<String, usize>, KafkaError> {
+/// A topic as the broker's metadata has it.
+#[derive(Default)]
+struct Known {
+    partitions: i32,
+    with_leader: i32,
+}
+
+/// A topic is in the metadata before it can be written to.
+async fn wait_for_leaders(admin: &Arc<Admin>, topics: &[TopicSettings]) -> Result<(), TopicError> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let known = known_topics(admin).await?;
+        let ready = |topic: &&TopicSettings| {
+            known
+                .get(&topic.name)
+                .is_some_and(|known| known.with_leader >= topic.partitions)
+        };
+        let Some(waiting) = topics.iter().find(|topic| !ready(topic)) else {
+            return Ok(());
+        };
+        if Instant::now() > deadline {
+            return Err(TopicError::NoLeader {
+                topic: waiting.name.clone(),
+            });
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn known_topics(admin: &Arc<Admin>) -> Result<BTreeMap<String, Known>, KafkaError> {
     let admin = Arc::clone(admin);
     let read = move || {
         let metadata = admin.inner().fetch_metadata(None, TIMEOUT)?;
         let topics = metadata.topics().iter();
-        Ok(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect())
+        Ok(topics
+            .map(|topic| (topic.name().to_owned(), Known::from(topic)))
+            .collect())
     };
-    tokio::task::spawn_blocking(read).await.unwrap_or(Err(KafkaError::Canceled))
+    tokio::task::spawn_blocking(read)
+        .await
+        .unwrap_or(Err(KafkaError::Canceled))
 }
 
-async fn create(
-    admin: &Admin,
-    missing: &[&TopicSettings],
-) -> Result<(), TopicError> {
+impl From<&MetadataTopic> for Known {
+    fn from(topic: &MetadataTopic) -> Self {
+        let mut known = Self::default();
+        for partition in topic.partitions() {
+            known.partitions += 1;
+            known.with_leader += i32::from(partition.leader() >= 0);
+        }
+        known
+    }
+}
+
+async fn create(admin: &Admin, missing: &[&TopicSettings]) -> Result<(), TopicError> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -110,15 +159,19 @@ async fn create(
 
 /// A warning only: whoever shortens the retention of their own topics may know why.
 async fn warn_about_retention(admin: Arc<Admin>, topics: Vec<TopicSettings>) {
-    let resources: Vec<_> =
-        topics.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
+    let resources: Vec<_> = topics
+        .iter()
+        .map(|topic| ResourceSpecifier::Topic(&topic.name))
+        .collect();
     let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
     let Ok(described) = admin.describe_configs(&resources, &options).await else {
         return; // The in-process broker has no such request.
     };
     for (topic, resource) in topics.iter().zip(described) {
         let retention = resource.ok().and_then(|config| {
-            config.get("retention.ms").and_then(|entry| entry.value.clone())
+            config
+                .get("retention.ms")
+                .and_then(|entry| entry.value.clone())
         });
         if let Some(retention) = retention.filter(|ms| ms != "-1") {
             tracing::warn!(
