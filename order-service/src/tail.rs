@@ -96,18 +96,11 @@ impl Tail {
         self.events.subscribe()
     }
 
-    fn on_order(&self, id: OrderId, record: &[u8]) {
+    fn on_order(&self, order: Order) {
         let mut inner = self.inner.lock();
-        if let Err(error) = inner.ring.add_order(Instant::now(), id, record) {
-            tracing::warn!(%id, %error, "a record on the orders topic is not an order");
-            return;
-        }
-        inner.wake(id, |awaited| awaited == Awaited::Order);
-        if self.events.receiver_count() > 0
-            && let Some(order) = inner.ring.recent(id).order
-        {
-            self.send(Event::Order(order));
-        }
+        inner.ring.add_order(Instant::now(), order.clone());
+        inner.wake(order.id, |awaited| awaited == Awaited::Order);
+        self.send(Event::Order(order));
     }
 
     fn on_outcome(&self, outcome: Outcome) {

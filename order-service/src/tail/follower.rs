@@ -8,7 +8,7 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use shared::backoff::Backoff;
-use shared::contract::{OrderId, Outcome, Timestamp};
+use shared::contract::{Order, Outcome, Timestamp};
 use shared::http::Dependency;
 use shared::kafka::KafkaSettings;
 use tokio_util::sync::CancellationToken;
@@ -109,20 +109,15 @@ impl Follower {
     }
 
     fn on_record(&self, message: &BorrowedMessage<'_>) {
-        let payload = message.payload().unwrap_or_default();
-        if message.topic() == self.orders {
-            let key = message.key().and_then(|key| std::str::from_utf8(key).ok());
-            match key.unwrap_or_default().parse::<OrderId>() {
-                Ok(id) => self.tail.on_order(id, payload),
-                Err(error) => {
-                    tracing::warn!(offset = message.offset(), %error, "an order's key is not an id")
-                }
-            }
+        let record = message.payload().unwrap_or_default();
+        let handled = if message.topic() == self.orders {
+            Order::decode(record).map(|order| self.tail.on_order(order))
         } else {
-            match Outcome::decode(payload) {
-                Ok(outcome) => self.tail.on_outcome(outcome),
-                Err(error) => tracing::warn!(offset = message.offset(), %error, "not an outcome"),
-            }
+            Outcome::decode(record).map(|outcome| self.tail.on_outcome(outcome))
+        };
+        // Whoever else reads the topic makes a dead letter of it.
+        if let Err(error) = handled {
+            tracing::debug!(topic = message.topic(), offset = message.offset(), %error, "not followed");
         }
     }
 }

@@ -1,14 +1,15 @@
+use std::collections::hash_map::Entry::Occupied;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use shared::contract::{ContractError, DeltaKind, Order, OrderId, Outcome, UserId};
+use shared::contract::{DeltaKind, Order, OrderId, Outcome, UserId};
 use tokio::time::Instant;
 
 use super::Recent;
 use crate::settings::TailSettings;
 
-/// What an entry takes in the maps and the allocator beside the bytes it keeps, about.
-const OVERHEAD: usize = 400;
+/// What a record takes in the maps, about; a text of its own comes on top.
+const RECORD_BYTES: usize = 300;
 
 /// The records of the last seconds by order, bounded in time and bytes.
 pub(super) struct Ring {
@@ -26,14 +27,11 @@ struct Arrival {
     bytes: usize,
 }
 
-/// One order's records. The order stays raw: most are never asked for.
+/// One order's records.
 #[derive(Default)]
 struct Entry {
-    records: usize,
-    order: Option<Box<[u8]>>,
-    keyed: Option<(UserId, String)>,
-    reserve: Option<Outcome>,
-    release: Option<Outcome>,
+    records: u32,
+    recent: Recent,
 }
 
 impl Ring {
@@ -48,58 +46,38 @@ impl Ring {
         }
     }
 
-    pub(super) fn add_order(
-        &mut self,
-        now: Instant,
-        id: OrderId,
-        record: &[u8],
-    ) -> Result<(), ContractError> {
-        let payload = Order::payload(record)?;
-        let keyed = if payload.ends_with(br#""idempotency_key":null}"#) {
-            None
-        } else {
-            let order = Order::from_payload(payload)?;
-            order.idempotency_key.map(|key| (order.user_id, key))
-        };
-        self.arrive(now, id, payload.len());
-        let entry = self.entries.entry(id).or_default();
-        entry.order = Some(payload.into());
-        if let Some(keyed) = keyed {
-            entry.keyed = Some(keyed.clone());
-            self.by_key.insert(keyed, id);
+    pub(super) fn add_order(&mut self, now: Instant, order: Order) {
+        let id = order.id;
+        let key = order.idempotency_key.clone();
+        self.arrive(now, id, key.as_ref().map_or(0, String::len));
+        if let Some(key) = key {
+            self.by_key.insert((order.user_id, key), id);
         }
-        Ok(())
+        self.entries.entry(id).or_default().recent.order = Some(order);
     }
 
     pub(super) fn add_outcome(&mut self, now: Instant, outcome: Outcome) {
         self.arrive(now, outcome.order_id, 0);
-        let entry = self.entries.entry(outcome.order_id).or_default();
+        let recent = &mut self.entries.entry(outcome.order_id).or_default().recent;
         match outcome.kind {
-            DeltaKind::Reserve => entry.reserve = Some(outcome),
-            DeltaKind::Release => entry.release = Some(outcome),
+            DeltaKind::Reserve => recent.reserve = Some(outcome),
+            DeltaKind::Release => recent.release = Some(outcome),
         }
     }
 
     pub(super) fn recent(&self, id: OrderId) -> Recent {
-        let Some(entry) = self.entries.get(&id) else {
-            return Recent::default();
-        };
-        Recent {
-            order: entry
-                .order
-                .as_deref()
-                .and_then(|payload| Order::from_payload(payload).ok()),
-            reserve: entry.reserve,
-            release: entry.release,
-        }
+        self.entries
+            .get(&id)
+            .map(|entry| entry.recent.clone())
+            .unwrap_or_default()
     }
 
     pub(super) fn placed_with(&self, user: UserId, key: &str) -> Option<OrderId> {
         self.by_key.get(&(user, key.to_owned())).copied()
     }
 
-    fn arrive(&mut self, at: Instant, id: OrderId, payload: usize) {
-        let bytes = payload + OVERHEAD;
+    fn arrive(&mut self, at: Instant, id: OrderId, text: usize) {
+        let bytes = RECORD_BYTES + text;
         self.arrivals.push_back(Arrival { at, id, bytes });
         self.entries.entry(id).or_default().records += 1;
         self.bytes += bytes;
@@ -121,12 +99,19 @@ impl Ring {
             return;
         };
         entry.records -= 1;
-        if entry.records == 0
-            && let Some(entry) = self.entries.remove(&oldest.id)
-            && let Some(keyed) = entry.keyed
-            && self.by_key.get(&keyed) == Some(&oldest.id)
+        if entry.records > 0 {
+            return;
+        }
+        let gone = self
+            .entries
+            .remove(&oldest.id)
+            .and_then(|entry| entry.recent.order);
+        if let Some(order) = gone
+            && let Some(key) = order.idempotency_key
+            && let Occupied(keyed) = self.by_key.entry((order.user_id, key))
+            && *keyed.get() == oldest.id
         {
-            self.by_key.remove(&keyed);
+            keyed.remove();
         }
     }
 }
@@ -161,7 +146,7 @@ mod tests {
     fn an_order_and_its_outcomes_are_found_by_id_and_key() {
         let (mut ring, now) = (ring(1_000_000), Instant::now());
         let order = order(Some("k"));
-        ring.add_order(now, order.id, &order.encode()).unwrap();
+        ring.add_order(now, order.clone());
         let outcome = Outcome {
             order_id: order.id,
             kind: DeltaKind::Reserve,
@@ -181,9 +166,8 @@ mod tests {
     fn what_is_older_than_the_window_is_forgotten() {
         let (mut ring, now) = (ring(1_000_000), Instant::now());
         let (old, new) = (order(Some("old")), order(None));
-        ring.add_order(now, old.id, &old.encode()).unwrap();
-        ring.add_order(now + Duration::from_secs(31), new.id, &new.encode())
-            .unwrap();
+        ring.add_order(now, old.clone());
+        ring.add_order(now + Duration::from_secs(31), new.clone());
         assert!(ring.recent(old.id).order.is_none());
         assert_eq!(ring.placed_with(UserId(7), "old"), None);
         assert!(ring.recent(new.id).order.is_some());
@@ -194,7 +178,7 @@ mod tests {
         let (mut ring, now) = (ring(10_000), Instant::now());
         for _ in 0..1_000 {
             let order = order(None);
-            ring.add_order(now, order.id, &order.encode()).unwrap();
+            ring.add_order(now, order.clone());
         }
         assert!(ring.bytes <= 10_000);
         assert_eq!(ring.entries.len(), ring.arrivals.len());

@@ -16,7 +16,7 @@ pub(super) fn encode(prefix: &str, payload: &impl Serialize) -> Vec<u8> {
 
 /// The payload of an envelope. Our own prefix is recognised without parsing; any other
 /// schema with the same fields (another key order, spaces, a Connect source) works too.
-pub(super) fn payload<'a>(prefix: &str, bytes: &'a [u8]) -> Result<&'a [u8], ContractError> {
+fn payload<'a>(prefix: &str, bytes: &'a [u8]) -> Result<&'a [u8], ContractError> {
     if let Some(rest) = bytes.strip_prefix(prefix.as_bytes())
         && let Some(payload) = rest.strip_suffix(b"}")
     {

@@ -40,15 +40,6 @@ impl Order {
     pub fn decode(record: &[u8]) -> Result<Self, ContractError> {
         envelope::decode(PREFIX, record)
     }
-
-    /// The payload's JSON alone, a third of the record: what is worth keeping in memory.
-    pub fn payload(record: &[u8]) -> Result<&[u8], ContractError> {
-        envelope::payload(PREFIX, record)
-    }
-
-    pub fn from_payload(payload: &[u8]) -> Result<Self, ContractError> {
-        Ok(serde_json::from_slice(payload)?)
-    }
 }
 
 #[cfg(test)]
