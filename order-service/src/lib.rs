@@ -1,9 +1,9 @@
 //! Takes orders over HTTP and writes nothing but Kafka records.
 //!
-//! A request goes through [`routes`] to the [`publisher`], which commits an order and its
-//! reservation in one transaction. Answers come from the [`read_model`] (the database
-//! that a sink keeps in step) and the [`tail`] (what the sink has not written yet). The
-//! [`registrar`] looks after the sink.
+//! A request goes through `routes` to the `publisher`, which commits an order and its
+//! reservation in one transaction. Answers come from the `read_model` (the database
+//! that a sink keeps in step) and the `tail` (what the sink has not written yet). The
+//! `registrar` looks after the sink.
 
 mod app;
 mod known_order;

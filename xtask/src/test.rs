@@ -117,13 +117,16 @@ fn steps() -> Vec<Step> {
     );
     let mut steps = vec![
         Step::new("fmt", "fmt --all --check"),
-        Step::new("clippy", "clippy --workspace --all-targets -- -D warnings"),
+        Step::new(
+            "clippy",
+            "clippy --workspace --all-targets --all-features -- -D warnings",
+        ),
         Step::new("doc", "doc --workspace --no-deps").with("RUSTDOCFLAGS", "-Dwarnings"),
         Step::new("unit", "test --no-fail-fast --workspace --exclude e2e"),
         // Not xtask: its binary is the one that runs.
         Step::new("build", "build --workspace --exclude xtask --bins"),
         Step::new("embedded", "test --no-fail-fast --package e2e").with("PAIR_WORLD", "embedded"),
-        Step::new("migrations", &on_stack).on_stack(),
+        Step::new("databases", &on_stack).on_stack(),
     ];
     steps.extend(STACK_WORLDS.map(|world| {
         Step::new(world, "test --no-fail-fast --package e2e")

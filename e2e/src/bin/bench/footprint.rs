@@ -24,11 +24,11 @@ async fn row(process: &Process, http: &Http) -> anyhow::Result<()> {
         .await?;
     let begun = Instant::now();
     process.start_again()?;
+    // Refused until it listens, then not ready until it is.
     while http
         .readiness()
         .await
-        .is_ok_and(|report| report["status"] != "unready")
-        != true
+        .map_or(true, |report| report["status"] == "unready")
     {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
