@@ -1,8 +1,15 @@
+use std::fs::{File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
+
+use crate::eventually::within;
+
+/// Longer than a whole run.
+const LOCK_WAIT: Duration = Duration::from_secs(600);
 
 /// A binary of this workspace, from the build this executable belongs to.
 pub fn binary(name: &str) -> anyhow::Result<Command> {
@@ -17,14 +24,33 @@ pub fn binary(name: &str) -> anyhow::Result<Command> {
 
 /// `target/e2e/<name>`, made anew: it holds the logs of one run.
 pub fn log_folder(name: &str) -> anyhow::Result<PathBuf> {
-    let build = build_folder()?;
-    let folder = build.parent().unwrap_or(&build).join("e2e").join(name);
+    let folder = home()?.join(name);
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(folder)
+}
+
+/// The right to use what cannot be shared, until the file is closed. Waits for another run.
+pub(crate) async fn lock(what: &str) -> anyhow::Result<File> {
+    std::fs::create_dir_all(home()?)?;
+    let path = home()?.join(what).with_extension("lock");
+    let file = File::create(&path)?;
+    let waiting = format!("another run gives {} free", path.display());
+    within(LOCK_WAIT, &waiting, async || match file.try_lock() {
+        Ok(()) => Ok(Some(())),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    })
+    .await?;
+    Ok(file)
+}
+
+fn home() -> anyhow::Result<PathBuf> {
+    let build = build_folder()?;
+    Ok(build.parent().unwrap_or(&build).join("e2e"))
 }
 
 /// An address on which nothing listens, until somebody does.

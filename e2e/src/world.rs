@@ -5,6 +5,7 @@ mod real;
 mod stack;
 
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -101,16 +102,20 @@ pub struct World {
     pub sink: Sink,
     processes: Vec<Process>,
     logs: PathBuf,
+    /// Keeps other runs off the stack, or out of the embedded world's folder. Declared behind
+    /// the processes: they end first.
+    _lock: File,
     next_id: AtomicI64,
 }
 
 impl World {
     /// Starts it from nothing, and waits until every service is complete.
     pub async fn start(kind: Kind) -> anyhow::Result<Self> {
+        let lock = place::lock(if kind.is_real() { "stack" } else { "embedded" }).await?;
         let logs = place::log_folder(kind.as_str())?;
         let world = match kind {
-            Kind::Embedded => embedded::start(logs.clone()).await,
-            _ => real::start(kind, logs.clone()).await,
+            Kind::Embedded => embedded::start(logs.clone(), lock).await,
+            _ => real::start(kind, logs.clone(), lock).await,
         };
         world.with_context(|| format!("world {kind} does not start; logs: {}", logs.display()))
     }

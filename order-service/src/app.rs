@@ -10,8 +10,8 @@ use crate::publisher::Publisher;
 use crate::read_model::{ReadError, ReadModel};
 use crate::tail::{Awaited, Tail, Waiter};
 
-/// How far a committed order may be ahead of this instance's tail.
-const TAIL_LAG: Duration = Duration::from_secs(1);
+/// How far a committed order may be ahead of this instance's tail, on a busy machine.
+const TAIL_LAG: Duration = Duration::from_secs(3);
 /// How old an order may be that the sink has not written yet, as far as a 404 goes.
 const SINK_LAG_MILLIS: i64 = 30_000;
 

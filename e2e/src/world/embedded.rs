@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicI64;
 
@@ -8,7 +9,7 @@ use crate::demo::Demo;
 use crate::order_service::OrderService;
 use crate::sink::Sink;
 
-pub(super) async fn start(logs: PathBuf) -> anyhow::Result<World> {
+pub(super) async fn start(logs: PathBuf, lock: File) -> anyhow::Result<World> {
     let data = logs.join("data");
     let demo = Demo::start(&data, &logs).await?;
     let [first, second] = demo.order_services()?;
@@ -26,6 +27,7 @@ pub(super) async fn start(logs: PathBuf) -> anyhow::Result<World> {
         },
         processes: vec![demo.process],
         logs,
+        _lock: lock,
         next_id: AtomicI64::new(FIRST_ID),
     })
 }

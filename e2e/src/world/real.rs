@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +15,7 @@ use crate::place::{binary, free_address};
 use crate::process::Process;
 use crate::sink::Sink;
 
-pub(super) async fn start(kind: Kind, logs: PathBuf) -> anyhow::Result<World> {
+pub(super) async fn start(kind: Kind, logs: PathBuf, lock: File) -> anyhow::Result<World> {
     let stack = Stack::of(kind)?;
     stack.empty().await?;
     let sink = start_sink(&stack, &logs)?;
@@ -34,6 +35,7 @@ pub(super) async fn start(kind: Kind, logs: PathBuf) -> anyhow::Result<World> {
         sink,
         processes: vec![process_a, process_b, catalog_process],
         logs,
+        _lock: lock,
         next_id: AtomicI64::new(FIRST_ID),
     })
 }

@@ -26,7 +26,7 @@ const CONSUMER_DEFAULTS: [(&str, &str); 6] = [
     ("queued.max.messages.kbytes", "2048"),
     ("fetch.queue.backoff.ms", "10"),
     ("fetch.max.bytes", "1048576"),
-    ("max.partition.fetch.bytes", "32768"),
+    ("max.partition.fetch.bytes", "262144"),
     // One that is killed gives up its partitions within this time.
     ("session.timeout.ms", "10000"),
 ];
