@@ -60,3 +60,23 @@ impl Default for ApplierSettings {
         Self { max_batch: 2_000 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_documented_file_holds_the_defaults() {
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../config/catalog-service.toml"
+        );
+        let mut found: Settings =
+            shared::settings::load("TEST_CATALOG_SERVICE", Some(Path::new(file))).unwrap();
+        let defaults = Settings::default();
+        found.http.workers = defaults.http.workers;
+        assert_eq!(format!("{found:?}"), format!("{defaults:?}"));
+    }
+}

@@ -130,3 +130,20 @@ impl Default for ConnectSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_documented_file_holds_the_defaults() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/order-service.toml");
+        let mut found: Settings =
+            shared::settings::load("TEST_ORDER_SERVICE", Some(Path::new(file))).unwrap();
+        let defaults = Settings::default();
+        found.http.workers = defaults.http.workers;
+        assert_eq!(format!("{found:?}"), format!("{defaults:?}"));
+    }
+}

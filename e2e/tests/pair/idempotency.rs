@@ -76,11 +76,17 @@ async fn a_replay_is_answered_with_the_order_on_any_instance(world: &World) -> a
     let (status, placed) = place(a, &order, "replayed").await?;
     assert_eq!(status, 201);
     for service in [a, b] {
+        // An instance that has not heard of the order yet writes it again, which is the same
+        // order but for the time.
         becomes("the replay", (200, placed.clone()), async || {
-            place(service, &order, "replayed").await
+            let (status, body) = place(service, &order, "replayed").await?;
+            let created_at = placed.created_at;
+            Ok((status, OrderBody { created_at, ..body }))
         })
         .await?;
     }
+    let movements = world.catalog_database.movements(placed.id).await?;
+    assert_eq!(movements.len(), 1, "{movements:?}");
     assert_eq!(world.catalog.stock(product).await?, 9);
     Ok(())
 }
