@@ -41,6 +41,14 @@ impl Kafka {
         &self.0.bootstrap_servers
     }
 
+    /// Fails if the broker does not answer.
+    pub fn ping(&self) -> anyhow::Result<()> {
+        let metadata = self.admin()?.inner().fetch_metadata(None, TIMEOUT);
+        metadata
+            .map(drop)
+            .with_context(|| format!("{} does not answer", self.bootstrap_servers()))
+    }
+
     /// The committed records of a topic, from its beginning to its end as of now; of one
     /// partition in their order.
     pub async fn read_all(&self, topic: &str) -> anyhow::Result<Vec<Record>> {

@@ -1,3 +1,5 @@
+use std::fs::File;
+
 use anyhow::{Context, ensure};
 use reqwest::{Method, StatusCode};
 use sea_orm::{ConnectionTrait, Database};
@@ -18,6 +20,8 @@ const TOPICS: [&str; 5] = [
 /// A sink's group is named after its connector.
 const GROUPS: [&str; 2] = ["catalog-service", "connect-orders-sink"];
 const DATABASES: [&str; 2] = ["orders", "catalog"];
+
+const IS_IT_UP: &str = "is the stack up (`cargo xtask stack up`)?";
 
 /// The servers of `cargo xtask stack up` that a world is made of.
 pub(super) struct Stack {
@@ -45,6 +49,16 @@ impl Stack {
         })
     }
 
+    /// Waits until no other run, of any checkout, has a world on this broker: two would
+    /// take each other's records for their own. The turn ends with the process.
+    pub(super) fn take_turn(&self) -> anyhow::Result<File> {
+        let name = format!("pair-world-{}", self.kafka.replace([':', ',', '/'], "-"));
+        let turn = File::create(std::env::temp_dir().join(name))?;
+        turn.lock()
+            .context("another run has a world on this broker")?;
+        Ok(turn)
+    }
+
     pub(super) fn database(&self, name: &str) -> String {
         format!("{}/{name}", self.server)
     }
@@ -63,11 +77,14 @@ impl Stack {
 
     /// Takes away what earlier runs have left: connector, groups, topics, tables.
     pub(super) async fn empty(&self) -> anyhow::Result<()> {
+        let kafka = Kafka::at(&self.kafka);
+        kafka.ping().context(IS_IT_UP)?;
         // Another world's run may have left its connector, which would write on.
         if let Ok(url) = variable("STACK_CONNECT") {
-            delete_connector(&Http::new(&url)?).await?;
+            let connect = Http::new(&url)?;
+            Answer::to(connect.get("/")).await.context(IS_IT_UP)?;
+            delete_connector(&connect).await?;
         }
-        let kafka = Kafka::at(&self.kafka);
         kafka
             .delete_groups(&GROUPS)
             .await

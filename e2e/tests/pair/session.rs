@@ -10,7 +10,8 @@ use tokio::sync::OnceCell;
 pub(crate) struct Session {
     pub(crate) kind: Kind,
     runtime: Runtime,
-    world: OnceCell<Result<World, String>>,
+    /// `None`: it did not start.
+    world: OnceCell<Option<World>>,
 }
 
 /// Trials named after their functions, which take the world.
@@ -84,23 +85,26 @@ impl Session {
     /// have to wait for that.
     pub(crate) fn end(&self) -> anyhow::Result<()> {
         match self.world.get() {
-            Some(Ok(world)) => self.runtime.block_on(world.stop()),
+            Some(Some(world)) => self.runtime.block_on(world.stop()),
             _ => Ok(()),
         }
     }
 
-    /// A world that does not start is tried once, not once per test.
+    /// A world that does not start is tried once, and tells why once.
     async fn world(&self) -> Result<&World, Failed> {
-        let start = async || {
-            World::start(self.kind)
-                .await
-                .map_err(|error| format!("{error:#}"))
-        };
-        self.world
-            .get_or_init(start)
-            .await
-            .as_ref()
-            .map_err(Failed::from)
+        let mut reason = None;
+        let world = self.world.get_or_init(async || {
+            let world = World::start(self.kind).await;
+            world
+                .map_err(|error| reason = Some(format!("{error:#}")))
+                .ok()
+        });
+        match world.await {
+            Some(world) => Ok(world),
+            None => Err(reason
+                .unwrap_or_else(|| "the world did not start".to_owned())
+                .into()),
+        }
     }
 }
 
