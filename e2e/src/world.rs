@@ -6,7 +6,6 @@ mod stack;
 
 use std::fmt;
 use std::fs::File;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};

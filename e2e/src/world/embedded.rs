@@ -29,6 +29,5 @@ pub(super) async fn start(logs: PathBuf, lock: File) -> anyhow::Result<World> {
         logs,
         _lock: lock,
         next_id: AtomicI64::new(FIRST_ID),
-        _turn: None,
     })
 }

@@ -17,7 +17,6 @@ use crate::sink::Sink;
 
 pub(super) async fn start(kind: Kind, logs: PathBuf, lock: File) -> anyhow::Result<World> {
     let stack = Stack::of(kind)?;
-    let turn = stack.take_turn()?;
     stack.empty().await?;
     let sink = start_sink(&stack, &logs)?;
     let (catalog_process, catalog) = start_catalog_service(&stack, &logs)?;
@@ -38,7 +37,6 @@ pub(super) async fn start(kind: Kind, logs: PathBuf, lock: File) -> anyhow::Resu
         logs,
         _lock: lock,
         next_id: AtomicI64::new(FIRST_ID),
-        _turn: Some(turn),
     })
 }
 

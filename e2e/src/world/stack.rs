@@ -1,5 +1,3 @@
-use std::fs::File;
-
 use anyhow::{Context, ensure};
 use reqwest::{Method, StatusCode};
 use sea_orm::{ConnectionTrait, Database};
@@ -47,16 +45,6 @@ impl Stack {
             connect,
             server,
         })
-    }
-
-    /// Waits until no other run, of any checkout, has a world on this broker: two would
-    /// take each other's records for their own. The turn ends with the process.
-    pub(super) fn take_turn(&self) -> anyhow::Result<File> {
-        let name = format!("pair-world-{}", self.kafka.replace([':', ',', '/'], "-"));
-        let turn = File::create(std::env::temp_dir().join(name))?;
-        turn.lock()
-            .context("another run has a world on this broker")?;
-        Ok(turn)
     }
 
     pub(super) fn database(&self, name: &str) -> String {
