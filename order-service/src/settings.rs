@@ -105,7 +105,7 @@ impl Default for TailSettings {
     fn default() -> Self {
         Self {
             window_s: 30,
-            max_bytes: 8 * 1024 * 1024,
+            max_bytes: 4 * 1024 * 1024,
         }
     }
 }
