@@ -34,10 +34,8 @@ pub fn log_folder(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// The right to use what cannot be shared, until the file is closed. Waits for another run.
-pub(crate) async fn lock(what: &str) -> anyhow::Result<File> {
-    std::fs::create_dir_all(home()?)?;
-    let path = home()?.join(what).with_extension("lock");
-    let file = File::create(&path)?;
+pub(crate) async fn lock(path: &Path) -> anyhow::Result<File> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     let waiting = format!("another run gives {} free", path.display());
     within(LOCK_WAIT, &waiting, async || match file.try_lock() {
         Ok(()) => Ok(Some(())),
@@ -48,9 +46,12 @@ pub(crate) async fn lock(what: &str) -> anyhow::Result<File> {
     Ok(file)
 }
 
-fn home() -> anyhow::Result<PathBuf> {
+/// `target/e2e`.
+pub(crate) fn home() -> anyhow::Result<PathBuf> {
     let build = build_folder()?;
-    Ok(build.parent().unwrap_or(&build).join("e2e"))
+    let home = build.parent().unwrap_or(&build).join("e2e");
+    std::fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
+    Ok(home)
 }
 
 /// An address on which nothing listens, until somebody does.

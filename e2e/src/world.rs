@@ -61,6 +61,17 @@ impl Kind {
         self != Self::Embedded
     }
 
+    /// The right to use what another run cannot use at the same time: the stack's broker, whichever
+    /// checkout the runs are of, or the embedded world's folder.
+    async fn lock(self) -> anyhow::Result<File> {
+        if self.is_real() {
+            let broker = stack::broker()?.replace(':', "-");
+            place::lock(&std::env::temp_dir().join(format!("pair-on-{broker}.lock"))).await
+        } else {
+            place::lock(&place::home()?.join("embedded.lock")).await
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Embedded => "embedded",
@@ -111,7 +122,7 @@ pub struct World {
 impl World {
     /// Starts it from nothing, and waits until every service is complete.
     pub async fn start(kind: Kind) -> anyhow::Result<Self> {
-        let lock = place::lock(if kind.is_real() { "stack" } else { "embedded" }).await?;
+        let lock = kind.lock().await?;
         let logs = place::log_folder(kind.as_str())?;
         let world = match kind {
             Kind::Embedded => embedded::start(logs.clone(), lock).await,

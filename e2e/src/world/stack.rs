@@ -41,7 +41,7 @@ impl Stack {
             _ => None,
         };
         Ok(Self {
-            kafka: variable("STACK_KAFKA")?,
+            kafka: broker()?,
             connect,
             server,
         })
@@ -117,6 +117,11 @@ async fn delete_connector(connect: &Http) -> anyhow::Result<()> {
         Ok((status.status == StatusCode::NOT_FOUND).then_some(()))
     })
     .await
+}
+
+/// The address of the stack's broker.
+pub(super) fn broker() -> anyhow::Result<String> {
+    variable("STACK_KAFKA")
 }
 
 fn variable(name: &str) -> anyhow::Result<String> {
