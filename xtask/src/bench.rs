@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, ensure};
 
-use crate::stack::{self, Stack};
+use crate::stack::Stack;
 use crate::workspace::Workspace;
 
 /// Returns only if `bench` could not be started: it replaces this process.
@@ -23,7 +23,7 @@ pub(crate) fn run(
     let bench = workspace.release_binary("bench");
     let error = Command::new(&bench)
         .args(args)
-        .envs(stack::environment())
+        .envs(stack.environment())
         .current_dir(workspace.root())
         .exec();
     Err(error).with_context(|| format!("{} does not start", bench.display()))

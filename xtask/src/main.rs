@@ -22,8 +22,13 @@ use crate::workspace::Workspace;
 #[command(bin_name = "cargo xtask", about = "The chores of this workspace")]
 enum Task {
     /// Kafka, Kafka Connect, MariaDB and PostgreSQL as local processes under target/stack
-    #[command(subcommand)]
-    Stack(StackTask),
+    Stack {
+        #[command(subcommand)]
+        task: StackTask,
+        /// The other stack: three brokers, no PostgreSQL, under target/chaos-stack
+        #[arg(long, global = true)]
+        cluster: bool,
+    },
     /// Run everything, from cheap to dear; the last line counts the tests
     Test(test::Options),
     /// Start the stack if it is down, then run the release build of e2e's `bench`
@@ -54,12 +59,21 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::locate()?;
-    let stack = Stack::new(&workspace.stack());
+    let stack = Stack::new(workspace.target(), &stack::SINGLE);
     match task {
-        Task::Stack(StackTask::Up) => stack.up().map(|()| ExitCode::SUCCESS),
-        Task::Stack(StackTask::Status) => Ok(stack.status()),
-        Task::Stack(StackTask::Down) => stack.down().map(|()| ExitCode::SUCCESS),
+        Task::Stack { task, cluster } => {
+            let cluster = cluster.then(|| Stack::new(workspace.target(), &stack::CLUSTER));
+            stack_task(&task, &cluster.unwrap_or(stack))
+        }
         Task::Test(options) => test::run(&workspace, &stack, &options),
         Task::Bench { args } => bench::run(&workspace, &stack, &args),
+    }
+}
+
+fn stack_task(task: &StackTask, stack: &Stack) -> anyhow::Result<ExitCode> {
+    match task {
+        StackTask::Up => stack.up().map(|()| ExitCode::SUCCESS),
+        StackTask::Status => Ok(stack.status()),
+        StackTask::Down => stack.down().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -24,35 +24,99 @@ use self::mariadb::MariaDb;
 use self::postgres::Postgres;
 use self::process::Component;
 
-/// What tests and benchmarks find the stack by.
-pub(crate) fn environment() -> [(&'static str, String); 4] {
-    [
-        ("STACK_KAFKA", kafka::bootstrap()),
-        ("STACK_CONNECT", connect::url()),
-        ("STACK_MARIADB", mariadb::url()),
-        ("STACK_POSTGRES", postgres::url()),
-    ]
+/// Which servers there are, and on which ports. Two stacks may run beside each other.
+pub(crate) struct Layout {
+    folder: &'static str,
+    kafka: &'static [kafka::Ports],
+    connect: u16,
+    mariadb: u16,
+    postgres: Option<u16>,
+    /// Of each JVM.
+    heap: &'static str,
 }
+
+/// What tests and benchmarks run on.
+pub(crate) const SINGLE: Layout = Layout {
+    folder: "stack",
+    kafka: &[kafka::Ports {
+        broker: 19092,
+        controller: 19093,
+    }],
+    connect: 18083,
+    mariadb: 13306,
+    postgres: Some(15432),
+    heap: "512m",
+};
+
+/// Three brokers, one of which may be away.
+pub(crate) const CLUSTER: Layout = Layout {
+    folder: "chaos-stack",
+    kafka: &[
+        kafka::Ports {
+            broker: 29092,
+            controller: 29093,
+        },
+        kafka::Ports {
+            broker: 29192,
+            controller: 29193,
+        },
+        kafka::Ports {
+            broker: 29292,
+            controller: 29293,
+        },
+    ],
+    connect: 28083,
+    mariadb: 23306,
+    postgres: None,
+    heap: "384m",
+};
 
 pub(crate) struct Stack {
     home: PathBuf,
+    layout: &'static Layout,
     jars: Jars,
-    components: [Box<dyn Component>; 4],
+    components: Vec<Box<dyn Component>>,
 }
 
 impl Stack {
-    pub(crate) fn new(home: &Path) -> Self {
-        let jars = Jars::new(home.join("jars"));
-        Self {
-            components: [
-                Box::new(Kafka::new(home, jars.clone())),
-                Box::new(Connect::new(home, jars.clone())),
-                Box::new(MariaDb::new(home)),
-                Box::new(Postgres::new(home)),
-            ],
-            jars,
-            home: home.to_owned(),
+    /// In a folder of `target`; all stacks there share the jars of the first.
+    pub(crate) fn new(target: &Path, layout: &'static Layout) -> Self {
+        let home = target.join(layout.folder);
+        let jars = Jars::new(target.join(SINGLE.folder).join("jars"), layout.heap);
+        let mut components: Vec<Box<dyn Component>> = Vec::new();
+        for place in 0..layout.kafka.len() {
+            components.push(Box::new(Kafka::new(
+                &home,
+                layout.kafka,
+                place,
+                jars.clone(),
+            )));
         }
+        components.push(Box::new(Connect::new(&home, layout, jars.clone())));
+        components.push(Box::new(MariaDb::new(&home, layout.mariadb)));
+        if let Some(port) = layout.postgres {
+            components.push(Box::new(Postgres::new(&home, port)));
+        }
+        Self {
+            home,
+            layout,
+            jars,
+            components,
+        }
+    }
+
+    /// What tests and benchmarks find it by.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        let layout = self.layout;
+        let mut environment = vec![
+            ("STACK_KAFKA", kafka::bootstrap(layout.kafka)),
+            ("STACK_CONNECT", connect::url(layout.connect)),
+            ("STACK_MARIADB", mariadb::url(layout.mariadb)),
+        ];
+        if let Some(port) = layout.postgres {
+            environment.push(("STACK_POSTGRES", postgres::url(port)));
+        }
+        environment
     }
 
     pub(crate) fn up(&self) -> anyhow::Result<()> {

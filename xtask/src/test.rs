@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use self::tally::Tally;
-use crate::stack::{self, Stack};
+use crate::stack::Stack;
 use crate::workspace::Workspace;
 
 /// Packages with test targets that need the stack (`required-features = ["stack"]`).
@@ -58,10 +58,10 @@ pub(crate) fn run(
     let mut report = Report::default();
     let (with_stack, without): (Vec<_>, Vec<_>) =
         steps.into_iter().partition(|step| step.needs_stack);
-    report.run_all(workspace, &without);
+    report.run_all(workspace, stack, &without);
     if !report.failed() && !with_stack.is_empty() {
         report.time("stack up", |_| stack.up());
-        report.run_all(workspace, &with_stack);
+        report.run_all(workspace, stack, &with_stack);
         if !options.keep {
             report.time("stack down", |_| stack.down());
         }
@@ -159,7 +159,7 @@ struct Report {
 }
 
 impl Report {
-    fn run_all(&mut self, workspace: &Workspace, steps: &[Step]) {
+    fn run_all(&mut self, workspace: &Workspace, stack: &Stack, steps: &[Step]) {
         for step in steps {
             if self.failed() {
                 return;
@@ -168,7 +168,7 @@ impl Report {
             let mut cargo = workspace.cargo(&step.cargo);
             cargo.envs(step.environment);
             if step.needs_stack {
-                cargo.envs(stack::environment());
+                cargo.envs(stack.environment());
             }
             self.time(step.name, |tally| {
                 pass_through(&mut cargo, &mut io::stdout(), tally)

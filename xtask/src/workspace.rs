@@ -23,8 +23,8 @@ impl Workspace {
         Ok(Self { root, target })
     }
 
-    pub(crate) fn stack(&self) -> PathBuf {
-        self.target.join("stack")
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
     }
 
     pub(crate) fn release_binary(&self, name: &str) -> PathBuf {

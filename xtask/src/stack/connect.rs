@@ -4,23 +4,23 @@ use std::process::Command;
 
 use super::java::Jars;
 use super::process::{self, Component};
-use super::{kafka, mariadb};
+use super::{Layout, kafka, mariadb};
 
-const PORT: u16 = 18083;
-
-pub(crate) fn url() -> String {
-    format!("http://127.0.0.1:{PORT}")
+pub(crate) fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 pub(crate) struct Connect {
     home: PathBuf,
+    layout: &'static Layout,
     jars: Jars,
 }
 
 impl Connect {
-    pub(crate) fn new(stack: &Path, jars: Jars) -> Self {
+    pub(crate) fn new(stack: &Path, layout: &'static Layout, jars: Jars) -> Self {
         Self {
             home: stack.join("connect"),
+            layout,
             jars,
         }
     }
@@ -31,7 +31,7 @@ impl Connect {
 }
 
 impl Component for Connect {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "connect"
     }
 
@@ -39,8 +39,8 @@ impl Component for Connect {
         &self.home
     }
 
-    fn ports(&self) -> &'static [u16] {
-        &[PORT]
+    fn ports(&self) -> Vec<u16> {
+        vec![self.layout.connect]
     }
 
     fn mark(&self) -> (&'static str, PathBuf) {
@@ -54,7 +54,10 @@ impl Component for Connect {
     /// Its state is in Kafka's topics, so its own data folder stays empty.
     fn initialise(&self) -> anyhow::Result<()> {
         std::fs::create_dir(self.data())?;
-        process::write(&self.properties(), &properties(&self.jars.plugins()))
+        process::write(
+            &self.properties(),
+            &properties(self.layout, &self.jars.plugins()),
+        )
     }
 
     /// The environment answers the placeholders of connectors/orders-sink.json.
@@ -65,35 +68,41 @@ impl Component for Connect {
         )?;
         worker
             .arg(self.properties())
-            .env("ORDERS_SINK_URL", mariadb::jdbc_url("orders"))
+            .env(
+                "ORDERS_SINK_URL",
+                mariadb::jdbc_url(self.layout.mariadb, "orders"),
+            )
             .env("ORDERS_SINK_USERNAME", "orders")
             .env("ORDERS_SINK_PASSWORD", "orders")
             .env("ORDERS_SINK_TASKS_MAX", "2")
-            .env("ORDERS_SINK_DLQ_REPLICATION", "1");
+            .env(
+                "ORDERS_SINK_DLQ_REPLICATION",
+                self.layout.kafka.len().to_string(),
+            );
         Ok(worker)
     }
 
     fn answers(&self) -> bool {
-        health().is_ok_and(|status| status.contains(" 200 "))
+        health(self.layout.connect).is_ok_and(|status| status.contains(" 200 "))
     }
 
     fn endpoints(&self) -> Vec<String> {
-        vec![url()]
+        vec![url(self.layout.connect)]
     }
 }
 
-fn properties(plugins: &Path) -> String {
+fn properties(layout: &Layout, plugins: &Path) -> String {
     format!(
         "bootstrap.servers={bootstrap}
 group.id=connect
-listeners=http://127.0.0.1:{PORT}
+listeners=http://127.0.0.1:{port}
 config.storage.topic=connect_configs
-config.storage.replication.factor=1
+config.storage.replication.factor={replicas}
 offset.storage.topic=connect_offsets
-offset.storage.replication.factor=1
+offset.storage.replication.factor={replicas}
 offset.storage.partitions=1
 status.storage.topic=connect_status
-status.storage.replication.factor=1
+status.storage.replication.factor={replicas}
 status.storage.partitions=1
 key.converter=org.apache.kafka.connect.json.JsonConverter
 value.converter=org.apache.kafka.connect.json.JsonConverter
@@ -108,14 +117,16 @@ scheduled.rebalance.max.delay.ms=0
 # How long a killed worker's consumers hold their partitions; 45 s by default.
 consumer.session.timeout.ms=10000
 ",
-        bootstrap = kafka::bootstrap(),
+        bootstrap = kafka::bootstrap(layout.kafka),
+        port = layout.connect,
+        replicas = layout.kafka.len(),
         plugins = plugins.display()
     )
 }
 
 /// The status line of `/health`: 200 once the worker has joined its group and read its configuration.
-fn health() -> io::Result<String> {
-    let mut stream = process::connect(PORT)?;
+fn health(port: u16) -> io::Result<String> {
+    let mut stream = process::connect(port)?;
     stream.write_all(b"GET /health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

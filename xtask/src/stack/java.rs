@@ -14,11 +14,13 @@ const POM: &str = include_str!("pom.xml");
 #[derive(Clone)]
 pub(crate) struct Jars {
     home: PathBuf,
+    heap: &'static str,
 }
 
 impl Jars {
-    pub(crate) fn new(home: PathBuf) -> Self {
-        Self { home }
+    /// `heap` is the most that each JVM may use, as Java spells it (`512m`).
+    pub(crate) fn new(home: PathBuf, heap: &'static str) -> Self {
+        Self { home, heap }
     }
 
     /// Fetched, all of them, for the versions of today's pom.
@@ -63,7 +65,8 @@ impl Jars {
         let tmp = home.join("tmp");
         fs::create_dir_all(&tmp)?;
         let mut java = Command::new(prerequisites::java()?);
-        java.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+        java.arg(format!("-Xmx{}", self.heap))
+            .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
             .arg("-Dorg.slf4j.simpleLogger.showDateTime=true")
             .arg("-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS")
             .arg(format!("-Djava.io.tmpdir={}", tmp.display()))

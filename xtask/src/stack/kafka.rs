@@ -5,26 +5,46 @@ use std::process::Command;
 use super::java::Jars;
 use super::process::{self, Component};
 
-const PORT: u16 = 19092;
-const CONTROLLER_PORT: u16 = 19093;
 /// Any 16 bytes in base64; a fixed one saves a JVM start.
 const CLUSTER_ID: &str = "bG9jYWwtc3RhY2stMDAwMQ";
 
-pub(crate) fn bootstrap() -> String {
-    format!("127.0.0.1:{PORT}")
+/// Where a node listens. Every node is broker and controller.
+pub(crate) struct Ports {
+    pub(crate) broker: u16,
+    pub(crate) controller: u16,
 }
 
+pub(crate) fn bootstrap(cluster: &[Ports]) -> String {
+    list(cluster.iter().map(|ports| address(ports.broker)))
+}
+
+/// One node of a cluster.
 pub(crate) struct Kafka {
+    name: String,
     home: PathBuf,
+    cluster: &'static [Ports],
+    /// Its place in `cluster`; the node id is one more.
+    place: usize,
     jars: Jars,
 }
 
 impl Kafka {
-    pub(crate) fn new(stack: &Path, jars: Jars) -> Self {
+    pub(crate) fn new(stack: &Path, cluster: &'static [Ports], place: usize, jars: Jars) -> Self {
+        let name = match cluster {
+            [_] => "kafka".to_owned(),
+            _ => format!("kafka-{}", place + 1),
+        };
         Self {
-            home: stack.join("kafka"),
+            home: stack.join(&name),
+            name,
+            cluster,
+            place,
             jars,
         }
+    }
+
+    fn own_ports(&self) -> &'static Ports {
+        &self.cluster[self.place]
     }
 
     fn properties(&self) -> PathBuf {
@@ -33,16 +53,17 @@ impl Kafka {
 }
 
 impl Component for Kafka {
-    fn name(&self) -> &'static str {
-        "kafka"
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn home(&self) -> &Path {
         &self.home
     }
 
-    fn ports(&self) -> &'static [u16] {
-        &[PORT, CONTROLLER_PORT]
+    fn ports(&self) -> Vec<u16> {
+        let Ports { broker, controller } = self.own_ports();
+        vec![*broker, *controller]
     }
 
     fn mark(&self) -> (&'static str, PathBuf) {
@@ -53,16 +74,19 @@ impl Component for Kafka {
         true
     }
 
+    /// The last of a cluster to leave would wait for a quorum that is gone.
+    fn stop_signal(&self) -> &'static str {
+        match self.cluster {
+            [_] => "TERM",
+            _ => "KILL",
+        }
+    }
+
     fn initialise(&self) -> anyhow::Result<()> {
-        process::write(&self.properties(), &properties(&self.data()))?;
+        let properties = properties(self.cluster, self.place, &self.data());
+        process::write(&self.properties(), &properties)?;
         let mut format = self.jars.command("kafka.tools.StorageTool", &self.home)?;
-        format.args([
-            "format",
-            "--standalone",
-            "--cluster-id",
-            CLUSTER_ID,
-            "--config",
-        ]);
+        format.args(["format", "--cluster-id", CLUSTER_ID, "--config"]);
         process::run(format.arg(self.properties()), None, &self.log())
     }
 
@@ -73,21 +97,26 @@ impl Component for Kafka {
     }
 
     fn answers(&self) -> bool {
-        brokers().is_ok_and(|brokers| brokers > 0)
+        brokers(self.own_ports().broker)
+            .is_ok_and(|brokers| usize::try_from(brokers) == Ok(self.cluster.len()))
     }
 
     fn endpoints(&self) -> Vec<String> {
-        vec![bootstrap()]
+        vec![address(self.own_ports().broker)]
     }
 }
 
-fn properties(data: &Path) -> String {
+fn properties(cluster: &[Ports], place: usize, data: &Path) -> String {
+    let Ports { broker, controller } = cluster[place];
+    let voters = cluster.iter().zip(1..);
+    let voters = voters.map(|(ports, id)| format!("{id}@{}", address(ports.controller)));
+    let replicas = cluster.len();
     format!(
         "process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=127.0.0.1:{CONTROLLER_PORT}
-listeners=PLAINTEXT://127.0.0.1:{PORT},CONTROLLER://127.0.0.1:{CONTROLLER_PORT}
-advertised.listeners=PLAINTEXT://127.0.0.1:{PORT}
+node.id={id}
+controller.quorum.voters={voters}
+listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs={data}
@@ -95,22 +124,36 @@ auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
 # An open transaction of a dead producer holds back every read_committed reader until this scan.
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+default.replication.factor={replicas}
+min.insync.replicas={in_sync}
+offsets.topic.replication.factor={replicas}
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_sync}
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={in_sync}
 # The default 50 each cost a second at first use.
 offsets.topic.num.partitions=4
 transaction.state.log.num.partitions=4
 ",
+        id = place + 1,
+        voters = list(voters),
+        // A majority: one node may be away, and what is acknowledged survives it.
+        in_sync = replicas / 2 + 1,
         data = data.display()
     )
 }
 
+fn address(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(",")
+}
+
 /// Brokers ready to serve, by a Metadata request (version 1, no topics): an open port says less, a
 /// broker that is still fenced is not listed.
-fn brokers() -> io::Result<i32> {
+fn brokers(port: u16) -> io::Result<i32> {
     const REQUEST: [u8; 18] = [
         0, 0, 0, 14, // bytes that follow
         0, 3, 0, 1, // Metadata, version 1
@@ -118,7 +161,7 @@ fn brokers() -> io::Result<i32> {
         0xff, 0xff, // no client id
         0, 0, 0, 0, // no topics
     ];
-    let mut stream = process::connect(PORT)?;
+    let mut stream = process::connect(port)?;
     stream.write_all(&REQUEST)?;
     let mut answer = [0; 12]; // size, correlation id, number of brokers
     stream.read_exact(&mut answer)?;

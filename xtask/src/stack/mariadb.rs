@@ -4,8 +4,6 @@ use std::process::Command;
 use super::prerequisites::{self, is_root};
 use super::process::{self, Component};
 
-const PORT: u16 = 13306;
-
 /// Run at every start, before the port opens; safe to repeat.
 const USERS: &str = "\
 CREATE DATABASE IF NOT EXISTS orders CHARACTER SET utf8mb4;
@@ -19,22 +17,24 @@ GRANT ALL PRIVILEGES ON *.* TO test@'%' WITH GRANT OPTION;
 ";
 
 /// As the user `test`, who may create databases.
-pub(crate) fn url() -> String {
-    format!("mysql://test:test@127.0.0.1:{PORT}")
+pub(crate) fn url(port: u16) -> String {
+    format!("mysql://test:test@127.0.0.1:{port}")
 }
 
-pub(crate) fn jdbc_url(database: &str) -> String {
-    format!("jdbc:mariadb://127.0.0.1:{PORT}/{database}")
+pub(crate) fn jdbc_url(port: u16, database: &str) -> String {
+    format!("jdbc:mariadb://127.0.0.1:{port}/{database}")
 }
 
 pub(crate) struct MariaDb {
     home: PathBuf,
+    port: u16,
 }
 
 impl MariaDb {
-    pub(crate) fn new(stack: &Path) -> Self {
+    pub(crate) fn new(stack: &Path, port: u16) -> Self {
         Self {
             home: stack.join("mariadb"),
+            port,
         }
     }
 
@@ -58,7 +58,7 @@ impl MariaDb {
 }
 
 impl Component for MariaDb {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "mariadb"
     }
 
@@ -66,8 +66,8 @@ impl Component for MariaDb {
         &self.home
     }
 
-    fn ports(&self) -> &'static [u16] {
-        &[PORT]
+    fn ports(&self) -> Vec<u16> {
+        vec![self.port]
     }
 
     fn mark(&self) -> (&'static str, PathBuf) {
@@ -85,7 +85,7 @@ impl Component for MariaDb {
     fn command(&self) -> anyhow::Result<Command> {
         let mut server = self.program("mariadbd")?;
         server
-            .arg(format!("--port={PORT}"))
+            .arg(format!("--port={}", self.port))
             .arg(format!("--init-file={}", self.users().display()))
             // Relative to the data folder: an absolute path may exceed a socket's 107 bytes.
             .args([
@@ -101,11 +101,11 @@ impl Component for MariaDb {
         let Ok(client) = prerequisites::program("mariadb") else {
             return false;
         };
-        process::connect(PORT).is_ok()
+        process::connect(self.port).is_ok()
             && process::succeeds(
                 Command::new(client)
                     .args(["--no-defaults", "--protocol=tcp", "--host=127.0.0.1"])
-                    .arg(format!("--port={PORT}"))
+                    .arg(format!("--port={}", self.port))
                     .arg(format!(
                         "--connect-timeout={}",
                         process::PROBE_LIMIT.as_secs()
@@ -120,10 +120,11 @@ impl Component for MariaDb {
     }
 
     fn endpoints(&self) -> Vec<String> {
+        let port = self.port;
         vec![
-            format!("mysql://orders:orders@127.0.0.1:{PORT}/orders"),
-            format!("mysql://catalog:catalog@127.0.0.1:{PORT}/catalog"),
-            format!("{} (all privileges)", url()),
+            format!("mysql://orders:orders@127.0.0.1:{port}/orders"),
+            format!("mysql://catalog:catalog@127.0.0.1:{port}/catalog"),
+            format!("{} (all privileges)", url(port)),
         ]
     }
 }

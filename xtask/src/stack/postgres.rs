@@ -9,7 +9,6 @@ use anyhow::Context;
 use super::prerequisites::{self, is_root};
 use super::process::{self, Component};
 
-const PORT: u16 = 15432;
 /// Whom it runs as where xtask is root, which PostgreSQL refuses.
 const USER: &str = "postgres";
 
@@ -23,25 +22,26 @@ CREATE DATABASE test OWNER test
 ";
 
 /// As the superuser `test`, in the database of that name.
-pub(crate) fn url() -> String {
-    format!("postgres://test:test@127.0.0.1:{PORT}")
+pub(crate) fn url(port: u16) -> String {
+    format!("postgres://test:test@127.0.0.1:{port}")
 }
 
 pub(crate) struct Postgres {
     home: PathBuf,
+    port: u16,
     /// Owned by the user it runs as.
     data: PathBuf,
 }
 
 impl Postgres {
-    pub(crate) fn new(stack: &Path) -> Self {
+    pub(crate) fn new(stack: &Path, port: u16) -> Self {
         let home = stack.join("postgres");
         let data = if is_root() && !reachable_by_all(stack) {
             Path::new("/var/tmp").join(flat_name(&home))
         } else {
             home.join("data")
         };
-        Self { home, data }
+        Self { home, port, data }
     }
 
     fn cluster(&self) -> PathBuf {
@@ -74,7 +74,7 @@ impl Postgres {
 }
 
 impl Component for Postgres {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "postgres"
     }
 
@@ -82,8 +82,8 @@ impl Component for Postgres {
         &self.home
     }
 
-    fn ports(&self) -> &'static [u16] {
-        &[PORT]
+    fn ports(&self) -> Vec<u16> {
+        vec![self.port]
     }
 
     fn mark(&self) -> (&'static str, PathBuf) {
@@ -138,7 +138,7 @@ impl Component for Postgres {
         server
             .arg("-D")
             .arg(self.cluster())
-            .args(["-p", &PORT.to_string()])
+            .args(["-p", &self.port.to_string()])
             .args([
                 "-c",
                 "listen_addresses=127.0.0.1",
@@ -154,7 +154,7 @@ impl Component for Postgres {
         let Ok(client) = prerequisites::program("psql") else {
             return false;
         };
-        process::connect(PORT).is_ok()
+        process::connect(self.port).is_ok()
             && process::succeeds(
                 Command::new(client)
                     .args([
@@ -163,7 +163,7 @@ impl Component for Postgres {
                         "--username=test",
                         "--dbname=orders",
                     ])
-                    .arg(format!("--port={PORT}"))
+                    .arg(format!("--port={}", self.port))
                     .arg("--command=SELECT 1")
                     .env("PGPASSWORD", "test")
                     .env(
@@ -174,10 +174,11 @@ impl Component for Postgres {
     }
 
     fn endpoints(&self) -> Vec<String> {
+        let port = self.port;
         vec![
-            format!("postgres://orders:orders@127.0.0.1:{PORT}/orders"),
-            format!("postgres://catalog:catalog@127.0.0.1:{PORT}/catalog"),
-            format!("{} (superuser)", url()),
+            format!("postgres://orders:orders@127.0.0.1:{port}/orders"),
+            format!("postgres://catalog:catalog@127.0.0.1:{port}/catalog"),
+            format!("{} (superuser)", url(port)),
         ]
     }
 }

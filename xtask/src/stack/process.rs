@@ -28,10 +28,10 @@ pub(crate) const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 /// One server of the stack, with everything it owns in `home`.
 pub(crate) trait Component: Sync {
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
     fn home(&self) -> &Path;
     /// All on 127.0.0.1.
-    fn ports(&self) -> &'static [u16];
+    fn ports(&self) -> Vec<u16>;
     /// File name of its program, and an argument that only this checkout's process has.
     fn mark(&self) -> (&'static str, PathBuf);
     /// Makes configuration and data; called with both absent.
@@ -140,7 +140,7 @@ pub(crate) fn check_ports(component: &dyn Component) -> anyhow::Result<()> {
         return Ok(());
     }
     for port in component.ports() {
-        let is_free = || TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+        let is_free = || TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
         if !within(PORT_LIMIT, is_free) {
             bail!(
                 "port {port}, which {} needs, is taken: stop the program that `ss -ltnp` shows there, \
