@@ -5,7 +5,9 @@ mod common;
 mod confluent;
 mod debezium;
 mod reader;
+mod sink;
 mod suggest;
+mod transforms;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,9 +16,11 @@ use shared::connect_json::Rules;
 use shared::settings::Secret;
 
 pub use class::{Class, Kind};
+pub use common::ErrorLog;
 pub use reader::ConfigErrors;
 
 use crate::env::Properties;
+use crate::transforms::TransformRule;
 
 /// What a sink is to do, whichever connector's keys said so.
 #[derive(Debug, Clone)]
@@ -29,6 +33,7 @@ pub struct SinkConfig {
     pub retries: Retries,
     pub key_converter: Converter,
     pub value_converter: Converter,
+    pub transforms: Vec<TransformRule>,
     pub errors: ErrorRules,
     /// `consumer.override.*`, without the prefix.
     pub consumer: BTreeMap<String, String>,
@@ -102,7 +107,12 @@ pub struct Retries {
 #[derive(Debug, Clone, Copy)]
 pub enum Converter {
     String,
-    Json { schemas: bool, rules: Rules },
+    Json {
+        schemas: bool,
+        rules: Rules,
+        /// `decimal.format=NUMERIC`: how a source writes decimals. A sink reads both.
+        numeric_decimals: bool,
+    },
 }
 
 impl Converter {
@@ -120,6 +130,7 @@ pub struct ErrorRules {
     /// `errors.tolerance=all`.
     pub tolerate: bool,
     pub dead_letters: Option<DeadLetterRules>,
+    pub log: ErrorLog,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

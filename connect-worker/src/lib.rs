@@ -2,7 +2,7 @@
 //! API, the same records and rows.
 //!
 //! `rest` answers, `supervisor` runs connectors and their tasks, `config` reads their keys,
-//! `sink` is a task, `dialect` is what differs between databases.
+//! `transforms` changes records, `sink` is a task, `dialect` is what differs between databases.
 
 pub mod config;
 pub mod dialect;
@@ -13,6 +13,7 @@ pub mod settings;
 pub mod sink;
 pub mod store;
 pub mod supervisor;
+pub mod transforms;
 
 use std::sync::Arc;
 

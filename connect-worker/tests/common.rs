@@ -590,6 +590,53 @@ pub(crate) async fn names_keep_their_case(url: &str) {
     assert_eq!(sink.rows("Orders", &["Id", "select"]).await, ["1|x"]);
 }
 
+/// A transform makes the key, another the table's name.
+pub(crate) async fn transforms_set_keys_and_names(url: &str) {
+    let keys = [
+        &BY_RECORD_KEY[..],
+        &[
+            ("transforms", "key,id,route"),
+            (
+                "transforms.key.type",
+                "org.apache.kafka.connect.transforms.ValueToKey",
+            ),
+            ("transforms.key.fields", "name"),
+            (
+                "transforms.id.type",
+                "org.apache.kafka.connect.transforms.ExtractField$Key",
+            ),
+            ("transforms.id.field", "name"),
+            (
+                "transforms.route.type",
+                "org.apache.kafka.connect.transforms.RegexRouter",
+            ),
+            ("transforms.route.regex", "shop\\.(.*)"),
+            ("transforms.route.replacement", "t_$1"),
+        ],
+    ]
+    .concat();
+    let mut sink = Sink::confluent(url, &keys).await;
+    let record = |name: &str, qty: i32| {
+        let payload = json!({"name": name, "qty": qty});
+        value(&["name:string!", "qty:int32!"], payload)
+    };
+    sink.put_into("shop.orders", vec![record("a", 1), record("b", 2)])
+        .await
+        .unwrap();
+    sink.put_into("shop.orders", vec![record("a", 3)])
+        .await
+        .unwrap();
+    assert_eq!(
+        sink.rows("t_orders", &["id", "name", "qty"]).await,
+        ["a|a|3", "b|b|2"]
+    );
+    let error = sink.put(vec![tombstone(json!(1))]).await.unwrap_err();
+    assert!(
+        error.contains("orders-0@3: Only Map objects supported in absence of schema"),
+        "{error}"
+    );
+}
+
 /// More rows than one statement can bind, some of them twice.
 pub(crate) async fn a_large_batch_is_cut_into_statements(url: &str) {
     let mut sink = Sink::confluent(url, &UPSERT_BY_ID).await;
@@ -718,6 +765,7 @@ macro_rules! cases {
             the_key_can_come_from_the_records_key,
             the_last_record_of_a_key_wins,
             the_tutorials_order_is_taken,
+            transforms_set_keys_and_names,
             values_of_every_type_arrive,
             what_a_column_cannot_hold_is_bad_data,
             without_key_fields_all_fields_are_the_key,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::reader::{ConfigErrors, Reader};
-use super::{Dots, OnTombstone, Retries, SinkConfig, TableFormat, TableRules, common};
+use super::{Dots, OnTombstone, Retries, SinkConfig, TableFormat, TableRules, common, sink};
 use crate::env::Properties;
 
 const UNSUPPORTED: [&str; 10] = [
@@ -22,6 +22,7 @@ const UNSUPPORTED: [&str; 10] = [
 pub(super) fn parse(properties: &Properties) -> Result<SinkConfig, ConfigErrors> {
     let mut reader = Reader::new(properties);
     let common = common::read(&mut reader);
+    let consumed = sink::consumed(&mut reader);
     reader.refuse(&UNSUPPORTED);
     // The driver finds the dialect by the URL, and waits for a lost database by itself.
     for key in [
@@ -34,21 +35,21 @@ pub(super) fn parse(properties: &Properties) -> Result<SinkConfig, ConfigErrors>
     }
     let user = reader.text("connection.user");
     let password = reader.text("connection.password");
-    let database = common::database(&mut reader, user, password);
+    let database = sink::database(&mut reader, user, password);
     let tables = tables(&mut reader);
     let retries = Retries {
         max: reader.number("max.retries", 10),
         delay: Duration::from_millis(reader.number("retry.backoff.ms", 3_000)),
     };
-    let parsed = common::assemble(&mut reader, common, database, tables, retries);
+    let parsed = sink::assemble(&mut reader, (common, consumed), database, tables, retries);
     reader.finish(parsed)
 }
 
 fn tables(reader: &mut Reader<'_>) -> TableRules {
     let format = reader.text("table.name.format").unwrap_or("${topic}");
     TableRules {
-        insert_mode: common::insert_mode(reader),
-        key: common::key_mode(reader, "pk.mode"),
+        insert_mode: sink::insert_mode(reader),
+        key: sink::key_mode(reader, "pk.mode"),
         key_fields: reader.list("pk.fields"),
         name: TableFormat {
             format: format.to_owned(),
@@ -58,6 +59,6 @@ fn tables(reader: &mut Reader<'_>) -> TableRules {
         evolve: reader.flag("auto.evolve", false),
         delete: reader.flag("delete.enabled", false),
         on_tombstone: OnTombstone::Refuse,
-        batch_size: reader.number("batch.size", common::LARGEST_STATEMENT),
+        batch_size: reader.number("batch.size", sink::LARGEST_STATEMENT),
     }
 }

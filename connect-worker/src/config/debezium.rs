@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::reader::{ConfigErrors, Reader};
-use super::{Dots, OnTombstone, Retries, SinkConfig, TableFormat, TableRules, common};
+use super::{Dots, OnTombstone, Retries, SinkConfig, TableFormat, TableRules, common, sink};
 use crate::env::Properties;
 
 const UNSUPPORTED: [&str; 9] = [
@@ -21,16 +21,17 @@ const UNSUPPORTED: [&str; 9] = [
 pub(super) fn parse(properties: &Properties) -> Result<SinkConfig, ConfigErrors> {
     let mut reader = Reader::new(properties);
     let common = common::read(&mut reader);
+    let consumed = sink::consumed(&mut reader);
     reader.refuse(&UNSUPPORTED);
     let user = reader.text("connection.username");
     let password = reader.text("connection.password");
-    let database = common::database(&mut reader, user, password);
+    let database = sink::database(&mut reader, user, password);
     let tables = tables(&mut reader);
     let retries = Retries {
         max: reader.number("flush.max.retries", 5),
         delay: Duration::from_millis(reader.number("flush.retry.delay.ms", 1_000)),
     };
-    let parsed = common::assemble(&mut reader, common, database, tables, retries);
+    let parsed = sink::assemble(&mut reader, (common, consumed), database, tables, retries);
     reader.finish(parsed)
 }
 
@@ -43,8 +44,8 @@ fn tables(reader: &mut Reader<'_>) -> TableRules {
         .or(former_format)
         .unwrap_or("${topic}");
     TableRules {
-        insert_mode: common::insert_mode(reader),
-        key: common::key_mode(reader, "primary.key.mode"),
+        insert_mode: sink::insert_mode(reader),
+        key: sink::key_mode(reader, "primary.key.mode"),
         key_fields: reader.list("primary.key.fields"),
         name: TableFormat {
             format: format.to_owned(),
@@ -54,6 +55,6 @@ fn tables(reader: &mut Reader<'_>) -> TableRules {
         evolve,
         delete: reader.flag("delete.enabled", false),
         on_tombstone: OnTombstone::Skip,
-        batch_size: reader.number("batch.size", common::LARGEST_STATEMENT),
+        batch_size: reader.number("batch.size", sink::LARGEST_STATEMENT),
     }
 }

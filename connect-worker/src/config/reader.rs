@@ -26,7 +26,7 @@ impl std::error::Error for ConfigErrors {}
 /// Reads properties by key and gathers the faults, so that one answer names them all.
 pub(super) struct Reader<'a> {
     properties: &'a Properties,
-    known: BTreeSet<&'static str>,
+    known: BTreeSet<String>,
     errors: Vec<String>,
 }
 
@@ -44,15 +44,15 @@ impl<'a> Reader<'a> {
     }
 
     /// A key without a value counts as absent.
-    pub(super) fn text(&mut self, key: &'static str) -> Option<&'a str> {
-        self.known.insert(key);
+    pub(super) fn text(&mut self, key: &str) -> Option<&'a str> {
+        self.known.insert(key.to_owned());
         self.properties
             .get(key)
             .map(|value| value.trim())
             .filter(|value| !value.is_empty())
     }
 
-    pub(super) fn required(&mut self, key: &'static str) -> Option<&'a str> {
+    pub(super) fn required(&mut self, key: &str) -> Option<&'a str> {
         let text = self.text(key);
         if text.is_none() {
             self.error(format!(
@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
         text
     }
 
-    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
+    pub(super) fn flag(&mut self, key: &str, default: bool) -> bool {
         match self.text(key).map(str::to_ascii_lowercase).as_deref() {
             None => default,
             Some("true") => true,
@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn number<T: FromStr>(&mut self, key: &'static str, default: T) -> T {
+    pub(super) fn number<T: FromStr>(&mut self, key: &str, default: T) -> T {
         let Some(text) = self.text(key) else {
             return default;
         };
@@ -85,12 +85,7 @@ impl<'a> Reader<'a> {
     }
 
     /// All lower or all upper case, as the connectors accept their enumerations.
-    pub(super) fn choice<T: Copy>(
-        &mut self,
-        key: &'static str,
-        default: T,
-        choices: &[(&str, T)],
-    ) -> T {
+    pub(super) fn choice<T: Copy>(&mut self, key: &str, default: T, choices: &[(&str, T)]) -> T {
         let Some(text) = self.text(key) else {
             return default;
         };
@@ -106,7 +101,7 @@ impl<'a> Reader<'a> {
         )
     }
 
-    pub(super) fn list(&mut self, key: &'static str) -> Vec<String> {
+    pub(super) fn list(&mut self, key: &str) -> Vec<String> {
         let items = self.text(key).unwrap_or("").split(',').map(str::trim);
         items
             .filter(|item| !item.is_empty())
@@ -123,17 +118,30 @@ impl<'a> Reader<'a> {
 
     /// Keys that the original connector has and this worker does not: to ignore one would
     /// write other rows than its author expects.
-    pub(super) fn refuse(&mut self, keys: &[&'static str]) {
+    pub(super) fn refuse(&mut self, keys: &[&str]) {
         for key in keys {
-            if self.text(key).is_some() {
-                self.error(format!(
-                    "Configuration \"{key}\" is not supported by connect-worker"
-                ));
-            }
+            self.refuse_unless(key, &[]);
         }
     }
 
-    pub(super) fn invalid(&mut self, key: &'static str, problem: &str) {
+    /// As [`Self::refuse`], but lets pass the values that say what this worker does anyway.
+    pub(super) fn refuse_unless(&mut self, key: &str, same: &[&str]) {
+        let Some(value) = self.text(key) else { return };
+        if !same.iter().any(|same| same.eq_ignore_ascii_case(value)) {
+            self.error(format!(
+                "Configuration \"{key}\" is not supported by connect-worker"
+            ));
+        }
+    }
+
+    /// Keys that change nothing here, so that nobody is warned of them.
+    pub(super) fn accept(&mut self, keys: &[&str]) {
+        for key in keys {
+            self.text(key);
+        }
+    }
+
+    pub(super) fn invalid(&mut self, key: &str, problem: &str) {
         let value = self.text(key).unwrap_or("");
         self.error(format!(
             "Invalid value {value} for configuration {key}: {problem}"
@@ -148,13 +156,10 @@ impl<'a> Reader<'a> {
             "admin.override.",
         ];
         let is_known = |key: &str| {
-            self.known.contains(key)
-                || prefixes.iter().any(|prefix| key.starts_with(prefix))
-                || key.starts_with("key.converter.")
-                || key.starts_with("value.converter.")
+            self.known.contains(key) || prefixes.iter().any(|prefix| key.starts_with(prefix))
         };
         let describe = |key: &String| {
-            let hint = closest(key, self.known.iter().copied());
+            let hint = closest(key, self.known.iter().map(String::as_str));
             hint.map_or_else(
                 || key.clone(),
                 |hint| format!("{key} (did you mean {hint}?)"),

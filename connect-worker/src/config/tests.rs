@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::env::EnvSource;
+use crate::transforms::{EXTRACT_FIELD_OF_KEY, Part, REGEX_ROUTER, VALUE_TO_KEY};
 
 const DEBEZIUM: &str = "io.debezium.connector.jdbc.JdbcSinkConnector";
 const CONFLUENT: &str = "io.confluent.connect.jdbc.JdbcSinkConnector";
@@ -52,6 +53,7 @@ fn the_orders_sink_is_read_with_its_placeholders_filled_in() {
     let Converter::Json {
         schemas: true,
         rules,
+        ..
     } = config.value_converter
     else {
         panic!()
@@ -66,6 +68,10 @@ fn the_orders_sink_is_read_with_its_placeholders_filled_in() {
     let errors = ErrorRules {
         tolerate: true,
         dead_letters: Some(dead_letters),
+        log: ErrorLog {
+            enabled: false,
+            messages: false,
+        },
     };
     assert_eq!(config.errors, errors);
     assert_eq!(masked(&written), written);
@@ -212,10 +218,10 @@ fn only_whole_upper_or_lower_case_is_an_enumerator() {
 #[test]
 fn an_unknown_key_is_no_fault_and_an_unsupported_one_is() {
     assert!(parse(CONFLUENT, &[("my.note", "x"), ("delete.enbaled", "false")]).is_ok());
-    let error = parse(CONFLUENT, &[("transforms", "a")]).unwrap_err();
+    let error = parse(CONFLUENT, &[("predicates", "a")]).unwrap_err();
     assert_eq!(
         error,
-        "Configuration \"transforms\" is not supported by connect-worker"
+        "Configuration \"predicates\" is not supported by connect-worker"
     );
 }
 
@@ -240,4 +246,63 @@ fn a_password_in_plain_text_is_masked() {
     assert_eq!(shown["topics"], "orders");
     unmasked(&mut shown, &written);
     assert_eq!(shown, written);
+}
+
+#[test]
+fn transforms_are_read_in_their_order() {
+    let config = parse(
+        CONFLUENT,
+        &[
+            ("transforms", "key, id ,route"),
+            ("transforms.key.type", VALUE_TO_KEY),
+            ("transforms.key.fields", "id,name"),
+            ("transforms.id.type", EXTRACT_FIELD_OF_KEY),
+            ("transforms.id.field", "id"),
+            ("transforms.id.replace.null.with.default", "false"),
+            ("transforms.route.type", REGEX_ROUTER),
+            ("transforms.route.regex", "(.*)"),
+            ("transforms.route.replacement", "t_$1"),
+        ],
+    )
+    .unwrap();
+    let [key, id, route] = &config.transforms[..] else {
+        panic!("{:?}", config.transforms)
+    };
+    assert!(matches!(key, TransformRule::ValueToKey { fields, .. } if fields == &["id", "name"]));
+    assert!(matches!(
+        id,
+        TransformRule::ExtractField { part: Part::Key, field, replace_null_with_default: false }
+            if field == "id"
+    ));
+    assert!(matches!(route, TransformRule::RegexRouter(_)));
+}
+
+#[test]
+fn a_transform_that_cannot_work_is_refused() {
+    let errors = parse(
+        CONFLUENT,
+        &[
+            ("transforms", "a,b,a,c,d"),
+            ("transforms.a.type", VALUE_TO_KEY),
+            (
+                "transforms.b.type",
+                "org.apache.kafka.connect.transforms.ValuesToKey",
+            ),
+            ("transforms.c.type", REGEX_ROUTER),
+            ("transforms.c.regex", "("),
+            ("transforms.c.replacement", "x"),
+            ("transforms.a.fieldz", "x"),
+        ],
+    )
+    .unwrap_err();
+    for expected in [
+        "Missing required configuration \"transforms.a.fields\" which has no default value.",
+        "for configuration transforms.b.type: did you mean org.apache.kafka.connect.transforms.ValueToKey?",
+        "Invalid value a,b,a,c,d for configuration transforms: Duplicate alias provided.",
+        "Invalid value ( for configuration transforms.c.regex: Invalid regex",
+        "Missing required configuration \"transforms.d.type\" which has no default value.",
+        "Unknown configuration transforms.a.fieldz (did you mean transforms.a.fields?)",
+    ] {
+        assert!(errors.contains(expected), "{expected} in {errors}");
+    }
 }

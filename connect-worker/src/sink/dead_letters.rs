@@ -102,6 +102,7 @@ impl DeadLetters {
         let class = match reason.stage {
             Stage::Key => self.key_class,
             Stage::Value => self.value_class,
+            Stage::Transformation(class) => class,
             Stage::Put => "org.apache.kafka.connect.sink.SinkTask",
         };
         let message = cut(&reason.message, LONGEST_TEXT);

@@ -40,6 +40,8 @@ impl TaskError {
 pub enum Stage {
     Key,
     Value,
+    /// In the transform of this Java class.
+    Transformation(&'static str),
     Put,
 }
 
@@ -49,6 +51,7 @@ impl Stage {
         match self {
             Self::Key => "KEY_CONVERTER",
             Self::Value => "VALUE_CONVERTER",
+            Self::Transformation(_) => "TRANSFORMATION",
             Self::Put => "TASK_PUT",
         }
     }

@@ -8,6 +8,7 @@ use super::error::{BadRecord, Stage};
 use super::layout::Layout;
 use crate::config::{Converter, Dots, KeyMode, OnTombstone, SinkConfig, TableFormat, TableRules};
 use crate::dialect::TableName;
+use crate::transforms::{ConnectRecord, Transforms};
 
 const DATA_EXCEPTION: &str = "org.apache.kafka.connect.errors.DataException";
 const CONNECT_EXCEPTION: &str = "org.apache.kafka.connect.errors.ConnectException";
@@ -17,6 +18,9 @@ const CACHED_LAYOUTS: usize = 1_000;
 /// Where a record stands.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
+    /// Where it was consumed from.
+    origin: &'a str,
+    /// What the transforms made of that.
     pub(super) topic: &'a str,
     pub(super) partition: i32,
     pub(super) offset: i64,
@@ -50,6 +54,7 @@ pub(super) struct RowMapper {
     rules: TableRules,
     key: Decoding,
     value: Decoding,
+    transforms: Transforms,
     tables: HashMap<String, Arc<TableName>>,
     layouts: HashMap<LayoutKey, CachedLayout>,
 }
@@ -78,10 +83,12 @@ impl Decoding {
             Converter::Json {
                 schemas: true,
                 rules,
+                ..
             } => Self::Json(Decoder::new(rules)),
             Converter::Json {
                 schemas: false,
                 rules,
+                ..
             } => Self::Json(Decoder::schemaless(rules)),
         }
     }
@@ -104,6 +111,7 @@ impl RowMapper {
             rules: config.tables.clone(),
             key: Decoding::new(config.key_converter),
             value: Decoding::new(config.value_converter),
+            transforms: Transforms::new(&config.transforms),
             tables: HashMap::new(),
             layouts: HashMap::new(),
         }
@@ -120,6 +128,33 @@ impl RowMapper {
         let key = key.map_err(|error| place.unreadable(Stage::Key, &error))?;
         let value = self.value.decode(message.payload());
         let value = value.map_err(|error| place.unreadable(Stage::Value, &error))?;
+        if self.transforms.is_empty() {
+            return self.converted(index, place, key, value);
+        }
+        let record = ConnectRecord {
+            topic: place.topic.to_owned(),
+            key,
+            value,
+        };
+        let ConnectRecord { topic, key, value } =
+            self.transforms.apply(record).map_err(|error| {
+                let stage = Stage::Transformation(error.class);
+                place.bad(stage, error.message, DATA_EXCEPTION)
+            })?;
+        let place = Place {
+            topic: &topic,
+            ..place
+        };
+        self.converted(index, place, key, value)
+    }
+
+    fn converted(
+        &mut self,
+        index: usize,
+        place: Place<'_>,
+        key: Option<Record>,
+        value: Option<Record>,
+    ) -> Result<Option<Row>, BadRecord> {
         match value {
             None
             | Some(Record {
@@ -285,6 +320,7 @@ impl TableFormat {
 impl<'a> Place<'a> {
     fn of(message: &'a impl Message) -> Self {
         Self {
+            origin: message.topic(),
             topic: message.topic(),
             partition: message.partition(),
             offset: message.offset(),
@@ -300,7 +336,7 @@ impl<'a> Place<'a> {
 
     fn bad(&self, stage: Stage, message: String, exception: &'static str) -> BadRecord {
         BadRecord {
-            topic: self.topic.to_owned(),
+            topic: self.origin.to_owned(),
             partition: self.partition,
             offset: self.offset,
             stage,
