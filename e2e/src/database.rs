@@ -99,13 +99,15 @@ impl CatalogDatabase {
     }
 }
 
-struct Table {
-    name: &'static str,
-    columns: &'static [&'static str],
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) key: &'static [&'static str],
+    pub(crate) columns: &'static [&'static str],
 }
 
-const ORDERS: Table = Table {
+pub(crate) const ORDERS: Table = Table {
     name: "orders",
+    key: &["id"],
     columns: &[
         "id",
         "user_id",
@@ -118,13 +120,15 @@ const ORDERS: Table = Table {
     ],
 };
 
-const ORDER_OUTCOMES: Table = Table {
+pub(crate) const ORDER_OUTCOMES: Table = Table {
     name: "order_outcomes",
+    key: &["id"],
     columns: &["id", "order_id", "status", "reason", "decided_at"],
 };
 
-const STOCK_LEDGER: Table = Table {
+pub(crate) const STOCK_LEDGER: Table = Table {
     name: "stock_ledger",
+    key: &["reference", "kind"],
     columns: &[
         "reference",
         "kind",
@@ -137,7 +141,7 @@ const STOCK_LEDGER: Table = Table {
 };
 
 /// Few connections: the services need the others.
-async fn open(url: &str) -> Result<DatabaseConnection, DbErr> {
+pub(crate) async fn open(url: &str) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(4).sqlx_logging(false);
     Database::connect(options).await
@@ -160,7 +164,10 @@ async fn select<T: FromQueryResult>(
         .collect()
 }
 
-async fn count(database: &DatabaseConnection, mut query: SelectStatement) -> Result<u64, DbErr> {
+pub(crate) async fn count(
+    database: &DatabaseConnection,
+    mut query: SelectStatement,
+) -> Result<u64, DbErr> {
     let query = query.expr(Func::count(Expr::col(Asterisk)));
     let row = database.query_one(query).await?;
     let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;

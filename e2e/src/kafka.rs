@@ -31,10 +31,14 @@ pub struct Record {
 
 impl Kafka {
     pub fn at(bootstrap_servers: &str) -> Self {
-        Self(KafkaSettings {
+        Self::new(KafkaSettings {
             bootstrap_servers: bootstrap_servers.to_owned(),
             ..KafkaSettings::default()
         })
+    }
+
+    pub(crate) fn new(settings: KafkaSettings) -> Self {
+        Self(settings)
     }
 
     pub fn bootstrap_servers(&self) -> &str {
@@ -52,10 +56,27 @@ impl Kafka {
     /// The committed records of a topic, from its beginning to its end as of now; of one
     /// partition in their order.
     pub async fn read_all(&self, topic: &str) -> anyhow::Result<Vec<Record>> {
+        let mut records = Vec::new();
+        let each = |record| {
+            records.push(record);
+            Ok(())
+        };
+        self.scan(topic, each).await?;
+        Ok(records)
+    }
+
+    /// As [`Self::read_all`], one by one.
+    pub(crate) async fn scan(
+        &self,
+        topic: &str,
+        mut each: impl FnMut(Record) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let mut config = self.0.consumer("e2e");
         config
             .set("group.id", "e2e")
-            .set("enable.partition.eof", "true");
+            .set("enable.partition.eof", "true")
+            // The end is told only after an empty fetch.
+            .set("fetch.wait.max.ms", "50");
         let consumer: StreamConsumer = config.create()?;
         let partitions = self.partitions(topic)?;
         let mut list = TopicPartitionList::new();
@@ -64,18 +85,33 @@ impl Kafka {
         }
         consumer.assign(&list)?;
         let mut unfinished: BTreeSet<_> = partitions.into_iter().collect();
-        let mut records = Vec::new();
         while !unfinished.is_empty() {
             let next = tokio::time::timeout(TIMEOUT, consumer.recv()).await;
             match next.with_context(|| format!("{topic} has no end"))? {
-                Ok(message) => records.push(Record::from(&message)),
+                Ok(message) => each(Record::from(&message))?,
                 Err(KafkaError::PartitionEOF(partition)) => {
                     unfinished.remove(&partition);
                 }
                 Err(error) => bail!("{topic}: {error}"),
             }
         }
-        Ok(records)
+        Ok(())
+    }
+
+    /// How many offsets a topic's partitions span: its records, and the marks of transactions.
+    pub(crate) fn count(&self, topic: &str) -> anyhow::Result<u64> {
+        let admin = self.admin()?;
+        let mut count = 0;
+        for partition in self.partitions(topic)? {
+            let (low, high) = admin.inner().fetch_watermarks(topic, partition, TIMEOUT)?;
+            count += (high - low).unsigned_abs();
+        }
+        Ok(count)
+    }
+
+    pub(crate) fn has_topic(&self, topic: &str) -> anyhow::Result<bool> {
+        let metadata = self.admin()?.inner().fetch_metadata(None, TIMEOUT)?;
+        Ok(metadata.topics().iter().any(|found| found.name() == topic))
     }
 
     /// Waits until a topic has a record like this, and returns it.
@@ -109,6 +145,25 @@ impl Kafka {
             .await
             .map_err(|(error, _)| error)?;
         Ok((delivery.partition, delivery.offset))
+    }
+
+    /// Many records with keys of no meaning; returns once the broker has all of them.
+    pub async fn produce_all(
+        &self,
+        topic: &str,
+        values: impl IntoIterator<Item = Vec<u8>>,
+    ) -> anyhow::Result<()> {
+        let producer: FutureProducer = self.0.client("e2e").create()?;
+        let sent = values.into_iter().enumerate().map(async |(number, value)| {
+            let key = number.to_string();
+            let record = FutureRecord::to(topic).key(&key).payload(&value);
+            producer
+                .send(record, TIMEOUT)
+                .await
+                .map_err(|(error, _)| error)
+        });
+        futures_util::future::try_join_all(sent).await?;
+        Ok(())
     }
 
     pub fn partitions(&self, topic: &str) -> anyhow::Result<Vec<i32>> {

@@ -4,6 +4,7 @@
 //!
 //! Nothing in here uses the services' code: what a test sees, a user could see.
 
+mod answers;
 mod catalog_service;
 mod database;
 mod demo;
@@ -14,8 +15,10 @@ mod order_service;
 mod place;
 mod process;
 mod sink;
+mod verify;
 mod world;
 
+pub use answers::{Answered, Answers, Recorder};
 pub use catalog_service::{CatalogService, LedgerEntry, Product};
 pub use database::{CatalogDatabase, LedgerRow, OrderRow, OrdersDatabase, OutcomeRow};
 pub use demo::Demo;
@@ -26,4 +29,5 @@ pub use order_service::{OrderBody, OrderPage, OrderService, PlaceOrder};
 pub use place::{binary, free_address, log_folder};
 pub use process::{Ended, Process, Signal, run_to_end};
 pub use sink::Sink;
+pub use verify::{Invariant, Line, Pair, Progress, Report, Topics, verify};
 pub use world::{Kind, World};

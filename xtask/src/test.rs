@@ -127,9 +127,15 @@ fn steps() -> Vec<Step> {
         Step::new("build", "build --workspace --exclude xtask --bins"),
         Step::new("embedded", "test --no-fail-fast --package e2e").with("PAIR_WORLD", "embedded"),
         Step::new("databases", &on_stack).on_stack(),
+        // Its tests mostly wait for the broker.
+        Step::new(
+            "verify",
+            "test --no-fail-fast --package e2e --features stack --test verify -- --test-threads 12",
+        )
+        .on_stack(),
     ];
     steps.extend(STACK_WORLDS.map(|world| {
-        Step::new(world, "test --no-fail-fast --package e2e")
+        Step::new(world, "test --no-fail-fast --package e2e --test pair")
             .with("PAIR_WORLD", world)
             .on_stack()
     }));

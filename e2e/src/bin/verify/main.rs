@@ -1,0 +1,123 @@
+//! Proves, or disproves, that a pair has lost, doubled or oversold nothing.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its user"
+)]
+
+mod bar;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Parser;
+use e2e::{Pair, Report, Topics, verify};
+use shared::kafka::KafkaSettings;
+
+use self::bar::Bar;
+
+/// Reads the topics as committed and both databases, and checks the pair's invariants.
+///
+/// Exits with 0 if all of them hold, 1 if one is violated, 2 if that could not be found out.
+/// While orders are on their way a pair is not in step: stop the traffic first, or --wait.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The broker: HOST:PORT, several separated by commas.
+    #[arg(long, default_value = "127.0.0.1:9092")]
+    bootstrap_servers: String,
+    /// mysql://, postgres:// or sqlite://
+    #[arg(long, value_name = "URL")]
+    orders_database: String,
+    /// mysql://, postgres:// or sqlite://
+    #[arg(long, value_name = "URL")]
+    catalog_database: String,
+    /// A file of answered requests, as the load generator of `chaos` writes it (repeatable).
+    #[arg(long, value_name = "FILE")]
+    answers: Vec<PathBuf>,
+    /// Look again for this long while something is violated: it may still be on its way.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u64,
+    /// A librdkafka property, such as security.protocol=SASL_SSL (repeatable).
+    #[arg(long, value_name = "NAME=VALUE", value_parser = property)]
+    property: Vec<(String, String)>,
+    #[command(flatten)]
+    topics: TopicNames,
+}
+
+#[derive(clap::Args)]
+struct TopicNames {
+    #[arg(long, value_name = "TOPIC", default_value = "orders")]
+    orders: String,
+    #[arg(long, value_name = "TOPIC", default_value = "catalog_deltas")]
+    catalog_deltas: String,
+    #[arg(long, value_name = "TOPIC", default_value = "order_outcomes")]
+    order_outcomes: String,
+    /// Dead letters of the catalog-service.
+    #[arg(long, value_name = "TOPIC", default_value = "catalog_deltas.dlq")]
+    delta_dead_letters: String,
+    /// Dead letters of the sink.
+    #[arg(long, value_name = "TOPIC", default_value = "orders-sink.dlq")]
+    sink_dead_letters: String,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let wait = Duration::from_secs(arguments.wait);
+    match look(&Pair::from(arguments), wait).await {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::from(u8::from(report.violations() > 0))
+        }
+        Err(error) => {
+            eprintln!("error: could not verify: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn look(pair: &Pair, wait: Duration) -> anyhow::Result<Report> {
+    let deadline = Instant::now() + wait;
+    loop {
+        let report = verify(pair, &Bar::default()).await?;
+        if report.violations() == 0 || Instant::now() >= deadline {
+            return Ok(report);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn property(text: &str) -> anyhow::Result<(String, String)> {
+    let (name, value) = text.split_once('=').context("has the form NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl From<Arguments> for Pair {
+    fn from(arguments: Arguments) -> Self {
+        Self {
+            kafka: KafkaSettings {
+                bootstrap_servers: arguments.bootstrap_servers,
+                properties: arguments.property.into_iter().collect(),
+            },
+            topics: arguments.topics.into(),
+            orders_database: arguments.orders_database,
+            catalog_database: arguments.catalog_database,
+            answers: arguments.answers,
+        }
+    }
+}
+
+impl From<TopicNames> for Topics {
+    fn from(names: TopicNames) -> Self {
+        Self {
+            orders: names.orders,
+            catalog_deltas: names.catalog_deltas,
+            order_outcomes: names.order_outcomes,
+            delta_dead_letters: names.delta_dead_letters,
+            sink_dead_letters: names.sink_dead_letters,
+        }
+    }
+}

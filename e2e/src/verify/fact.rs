@@ -1,0 +1,116 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use shared::contract::{Delta, DeltaKind, Order, OrderId, Outcome, Reason, Status};
+
+/// Something seen of one order, and where.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Fact {
+    pub(super) id: OrderId,
+    pub(super) place: Place,
+    pub(super) what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Place {
+    Record {
+        topic: String,
+        partition: i32,
+        offset: i64,
+    },
+    /// The database's table; the row is the order's.
+    Row(String),
+    /// The line of a file of answers.
+    Line(usize),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum What {
+    OrderRecord(Order),
+    OrderRow(Order),
+    DeltaRecord(Delta),
+    /// A delta that the catalog-service could not apply.
+    DeadDelta,
+    OutcomeRecord(Decision),
+    OutcomeRow(Decision),
+    /// A record that the sink could not write.
+    DeadRow,
+    /// A row of `stock_ledger`.
+    Movement(Movement),
+    Answer(Answer),
+    /// A cancellation was answered 202.
+    CancelAccepted,
+}
+
+/// An outcome without its order's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Decision {
+    pub(super) kind: DeltaKind,
+    pub(super) status: Status,
+    pub(super) reason: Option<Reason>,
+    pub(super) decided_at_ms: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Movement {
+    pub(super) kind: DeltaKind,
+    pub(super) product_id: i64,
+    pub(super) delta: i64,
+    /// `None`: the row moved nothing and stands for no outcome.
+    pub(super) decision: Option<Decision>,
+}
+
+/// What was asked for, and the answer's status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) status: Option<u16>,
+    pub(super) user_id: i64,
+    pub(super) product_id: i64,
+    pub(super) qty: i32,
+    pub(super) unit_price: i64,
+    pub(super) key: Option<String>,
+}
+
+impl From<Outcome> for Decision {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            kind: outcome.kind,
+            status: outcome.status,
+            reason: outcome.reason,
+            decided_at_ms: outcome.decided_at.millis(),
+        }
+    }
+}
+
+impl Answer {
+    pub(super) fn is_accepted(&self) -> bool {
+        matches!(self.status, Some(200 | 201))
+    }
+
+    /// The service said that it did nothing.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.status, Some(400..=499 | 503))
+    }
+
+    pub(super) fn asked_for(&self, order: &Order) -> bool {
+        self.user_id == order.user_id.0
+            && self.product_id == order.product_id.0
+            && self.qty == order.qty
+            && self.unit_price == order.unit_price
+            && self.key == order.idempotency_key
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record {
+                topic,
+                partition,
+                offset,
+            } => write!(f, "{topic}-{partition}@{offset}"),
+            Self::Row(table) => write!(f, "table {table}"),
+            Self::Line(line) => write!(f, "answer {line}"),
+        }
+    }
+}
