@@ -17,6 +17,7 @@ use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use sea_orm::{DatabaseConnection, DbErr};
 use shared::backoff::Backoff;
 use shared::contract::Delta;
+use shared::crash_point;
 use shared::http::Dependency;
 use shared::kafka::{BatchConsumer, BatchLimits, FactProducer};
 use tokio_util::sync::CancellationToken;
@@ -131,12 +132,14 @@ impl Applier {
         let decoded: Vec<_> = self.in_hand.iter().map(decode).collect();
         let deltas: Vec<_> = decoded.iter().flatten().copied().collect();
         let applied = apply(&self.db, &deltas, &self.metrics).await?;
+        crash_point("catalog::committed");
         let decisions = in_their_places(&decoded, applied);
         let consumed = self.in_hand.iter().zip(&decisions);
         let records: Vec<_> = consumed
             .filter_map(|(record, decision)| outcome(&self.topics, record, decision))
             .collect();
         self.producer.send_all(&records).await?;
+        crash_point("catalog::published");
         self.consumer.commit(&self.in_hand);
         self.metrics
             .observe_batch(&decoded, &decisions, begun.elapsed());

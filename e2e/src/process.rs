@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::eventually::within;
+use crate::eventually::{eventually, within};
 use crate::http::Http;
 
 /// From the start of a process to its readiness, on a busy machine.
@@ -20,6 +20,9 @@ pub enum Signal {
     Terminate,
     /// What Ctrl-C sends.
     Interrupt,
+    /// Freezes it until it is thawed: it runs no further and knows nothing of it.
+    Freeze,
+    Thaw,
 }
 
 /// A program of the pair, killed when dropped. It can be started again, with the same
@@ -66,6 +69,35 @@ impl Process {
             state.child = Some(child.with_context(|| format!("{} does not start", self.name))?);
             Ok(())
         })
+    }
+
+    /// Sends a signal and waits for nothing.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        send(signal, self.id()?)
+    }
+
+    /// From the next start on, what happens at its crash points (see `shared::crash_point`).
+    pub fn arm(&self, failpoints: Option<&str>) -> anyhow::Result<()> {
+        self.with(|state| {
+            match failpoints {
+                Some(failpoints) => state.command.env("FAILPOINTS", failpoints),
+                None => state.command.env_remove("FAILPOINTS"),
+            };
+            Ok(())
+        })
+    }
+
+    /// Waits until it is at a crash point that it was armed with.
+    pub async fn reaches(&self, point: &str) -> anyhow::Result<()> {
+        let line = format!("crash point {point} reached");
+        let what = format!(
+            "{} reaches {point} (built with `--features failpoints`, as `cargo xtask test` does?)",
+            self.name
+        );
+        eventually(&what, async || {
+            Ok(self.output()?.contains(&line).then_some(()))
+        })
+        .await
     }
 
     /// As by `kill -9`: it has no say in it.
@@ -169,6 +201,8 @@ fn send(signal: Signal, id: u32) -> anyhow::Result<()> {
     let name = match signal {
         Signal::Terminate => "TERM",
         Signal::Interrupt => "INT",
+        Signal::Freeze => "STOP",
+        Signal::Thaw => "CONT",
     };
     let status = Command::new("sh")
         .args(["-c", &format!("kill -s {name} {id}")])

@@ -15,6 +15,7 @@ use anyhow::{Context, bail, ensure};
 
 use crate::catalog_service::CatalogService;
 use crate::database::{CatalogDatabase, OrdersDatabase};
+use crate::http::Http;
 use crate::kafka::Kafka;
 use crate::order_service::{OrderService, PlaceOrder};
 use crate::place;
@@ -149,6 +150,16 @@ impl World {
             Some(process) => Ok(process),
             None => bail!("{name} is no process of its own in world {}", self.kind),
         }
+    }
+
+    /// A second catalog-service beside the world's, in the same group.
+    pub fn second_catalog_service(&self) -> anyhow::Result<(Process, CatalogService)> {
+        real::second_catalog_service(self.kind, &self.logs)
+    }
+
+    /// A second connect-worker beside the world's, without a connector.
+    pub fn second_worker(&self) -> anyhow::Result<(Process, Http)> {
+        real::second_worker(self.kind, &self.logs)
     }
 
     /// Where the processes log.

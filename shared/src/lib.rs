@@ -5,9 +5,12 @@
 pub mod backoff;
 pub mod connect_json;
 pub mod contract;
+mod crash_point;
 pub mod database;
 pub mod http;
 pub mod kafka;
 pub mod service;
 pub mod settings;
 pub mod telemetry;
+
+pub use crash_point::crash_point;

@@ -115,16 +115,20 @@ fn steps() -> Vec<Step> {
         "test --no-fail-fast --package {} --features stack --test *",
         STACK_PACKAGES.join(" --package ")
     );
-    let mut steps = vec![
+    let mut steps =
+        vec![
         Step::new("fmt", "fmt --all --check"),
         Step::new(
             "clippy",
             "clippy --workspace --all-targets --all-features -- -D warnings",
         ),
         Step::new("doc", "doc --workspace --no-deps").with("RUSTDOCFLAGS", "-Dwarnings"),
-        Step::new("unit", "test --no-fail-fast --workspace --exclude e2e"),
+        Step::new("unit", "test --no-fail-fast --workspace --exclude e2e --features failpoints"),
         // Not xtask: its binary is the one that runs.
-        Step::new("build", "build --workspace --exclude xtask --bins"),
+        Step::new(
+            "build",
+            "build --workspace --exclude xtask --bins --features failpoints",
+        ),
         Step::new("embedded", "test --no-fail-fast --package e2e").with("PAIR_WORLD", "embedded"),
         Step::new("databases", &on_stack).on_stack(),
         // Its tests mostly wait for the broker.

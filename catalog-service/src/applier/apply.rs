@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use shared::contract::{Delta, DeltaKind, OrderId, ProductId, Timestamp};
+use shared::crash_point;
 
 use super::decide::{BadDelta, Decision, Movement, Plan, View, decide};
 use crate::entities::{Entry, EntryKind, Product, Reference};
@@ -65,6 +66,7 @@ async fn apply_once(db: &DatabaseConnection, deltas: &[Delta]) -> Result<Vec<Dec
             .collect(),
         ledger: ledger_of(&transaction, deltas).await?,
     };
+    crash_point("catalog::locked");
     let now = Timestamp::now();
     let plan = decide(view, deltas, now);
     let entries: Vec<_> = plan.new_movements.iter().map(Entry::from).collect();

@@ -5,6 +5,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode;
 use sea_orm::DbErr;
+use shared::crash_point;
 use shared::database;
 use shared::kafka::{BatchConsumer, KafkaSettings, TopicError};
 use shared::settings::DatabaseSettings;
@@ -118,8 +119,10 @@ impl Task {
                     .map_or(Step::Stopped, |()| Step::Waited));
             }
         };
+        crash_point("sink::writing");
         let written = self.work.write(&batch, stop).await?;
         if let Some(written) = written {
+            crash_point("sink::written");
             consumer.commit(&batch);
             return Ok(Step::Wrote(written));
         }

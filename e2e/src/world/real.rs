@@ -19,7 +19,7 @@ pub(super) async fn start(kind: Kind, logs: PathBuf, lock: File) -> anyhow::Resu
     let stack = Stack::of(kind)?;
     stack.empty().await?;
     let sink = start_sink(&stack, &logs)?;
-    let (catalog_process, catalog) = start_catalog_service(&stack, &logs)?;
+    let (catalog_process, catalog) = start_catalog_service(&stack, "catalog-service", &logs)?;
     let (process_a, orders_a) = start_order_service(&stack, &sink, "a", &logs)?;
     let (process_b, orders_b) = start_order_service(&stack, &sink, "b", &logs)?;
     catalog_process.complete(&catalog).await?;
@@ -40,6 +40,21 @@ pub(super) async fn start(kind: Kind, logs: PathBuf, lock: File) -> anyhow::Resu
     })
 }
 
+/// A second catalog-service beside the world's, in the same group.
+pub(super) fn second_catalog_service(
+    kind: Kind,
+    logs: &Path,
+) -> anyhow::Result<(Process, CatalogService)> {
+    let stack = Stack::of(kind)?;
+    let (process, http) = start_catalog_service(&stack, "catalog-service-b", logs)?;
+    Ok((process, CatalogService(http)))
+}
+
+/// A second connect-worker beside the world's, without a connector.
+pub(super) fn second_worker(kind: Kind, logs: &Path) -> anyhow::Result<(Process, Http)> {
+    start_worker(&Stack::of(kind)?, "connect-worker-b", logs)
+}
+
 fn start_sink(stack: &Stack, logs: &Path) -> anyhow::Result<Sink> {
     if let Some(url) = &stack.connect {
         return Ok(Sink {
@@ -47,6 +62,14 @@ fn start_sink(stack: &Stack, logs: &Path) -> anyhow::Result<Sink> {
             process: None,
         });
     }
+    let (process, http) = start_worker(stack, "connect-worker", logs)?;
+    Ok(Sink {
+        http,
+        process: Some(process),
+    })
+}
+
+fn start_worker(stack: &Stack, name: &str, logs: &Path) -> anyhow::Result<(Process, Http)> {
     let (mut command, http) = service("connect-worker", "CONNECT_WORKER", stack)?;
     command
         .env("ORDERS_SINK_URL", stack.jdbc_url("orders"))
@@ -54,16 +77,17 @@ fn start_sink(stack: &Stack, logs: &Path) -> anyhow::Result<Sink> {
         .env("ORDERS_SINK_PASSWORD", "test")
         .env("ORDERS_SINK_TASKS_MAX", "2")
         .env("ORDERS_SINK_DLQ_REPLICATION", "1");
-    Ok(Sink {
-        http,
-        process: Some(Process::start("connect-worker", command, logs)?),
-    })
+    Ok((Process::start(name, command, logs)?, http))
 }
 
-fn start_catalog_service(stack: &Stack, logs: &Path) -> anyhow::Result<(Process, Http)> {
+fn start_catalog_service(
+    stack: &Stack,
+    name: &str,
+    logs: &Path,
+) -> anyhow::Result<(Process, Http)> {
     let (mut command, http) = service("catalog-service", "CATALOG_SERVICE", stack)?;
     command.env("CATALOG_SERVICE__DATABASE__URL", stack.database("catalog"));
-    Ok((Process::start("catalog-service", command, logs)?, http))
+    Ok((Process::start(name, command, logs)?, http))
 }
 
 fn start_order_service(

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod cancel;
+mod crash_points;
 mod demo;
 mod idempotency;
 mod list;
@@ -80,6 +81,11 @@ fn disruptive(session: &Arc<Session>) -> Vec<Trial> {
     let mut trials = sink::trials(session);
     if session.kind.is_real() {
         trials.extend(restarts::trials(session));
+    }
+    match session.kind {
+        Kind::WorkerMariadb => trials.extend(crash_points::trials(session)),
+        Kind::WorkerPostgres => trials.extend(crash_points::trials_of_the_database(session)),
+        _ => {}
     }
     trials.extend(session::trials(session));
     trials

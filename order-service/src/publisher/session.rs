@@ -4,6 +4,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
+use shared::crash_point;
 use shared::kafka::set_default;
 use tokio::time::Instant;
 
@@ -87,15 +88,20 @@ impl Session<'_> {
             return Ok(());
         }
         self.producer.begin_transaction()?;
+        crash_point("order::begun");
         for job in jobs {
             self.send(job, partition, deadline)?;
         }
+        crash_point("order::sent");
         // `commit_transaction` would flush in steps of 100 ms.
         while self.producer.in_flight_count() > 0 {
             check(deadline)?;
             std::thread::sleep(LOOK);
         }
-        self.commit_until(deadline)
+        crash_point("order::committing");
+        self.commit_until(deadline)?;
+        crash_point("order::committed");
+        Ok(())
     }
 
     fn send(&self, job: &Job, partition: i32, deadline: Instant) -> KafkaResult<()> {

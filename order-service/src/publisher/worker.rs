@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rdkafka::error::{KafkaError, KafkaResult};
 use shared::backoff::Backoff;
+use shared::crash_point;
 use shared::http::Dependency;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -143,6 +144,7 @@ impl Commits<'_> {
             match self.attempt(&mut jobs, deadline) {
                 Ok(()) => {
                     self.metrics.committed(jobs.len(), begun.elapsed());
+                    crash_point("order::answering");
                     jobs.into_iter().for_each(Job::acknowledge);
                     return Ok(());
                 }
