@@ -7,11 +7,14 @@ mod debezium;
 mod reader;
 mod sink;
 mod suggest;
+mod tables;
 mod transforms;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono_tz::Tz;
+use regex::Regex;
 use shared::connect_json::Rules;
 use shared::settings::Secret;
 
@@ -19,6 +22,8 @@ pub use class::{Class, Kind};
 pub use common::ErrorLog;
 pub use reader::ConfigErrors;
 
+use self::reader::Reader;
+use crate::dialect::Quoting;
 use crate::env::Properties;
 use crate::transforms::TransformRule;
 
@@ -26,17 +31,27 @@ use crate::transforms::TransformRule;
 #[derive(Debug, Clone)]
 pub struct SinkConfig {
     pub tasks_max: usize,
-    pub topics: Vec<String>,
+    pub topics: Topics,
     /// The database driver's URL, credentials included.
     pub database: Secret,
     pub tables: TableRules,
     pub retries: Retries,
+    /// Attempts to reach the database, where they are counted apart (Confluent, Aiven).
+    pub connection: Option<Retries>,
     pub key_converter: Converter,
     pub value_converter: Converter,
     pub transforms: Vec<TransformRule>,
     pub errors: ErrorRules,
     /// `consumer.override.*`, without the prefix.
     pub consumer: BTreeMap<String, String>,
+}
+
+/// What a sink consumes.
+#[derive(Debug, Clone)]
+pub enum Topics {
+    Named(Vec<String>),
+    /// Every topic that this matches from end to end, Kafka's internal ones apart.
+    Matching(Regex),
 }
 
 /// How records become rows.
@@ -56,12 +71,25 @@ pub struct TableRules {
     pub on_tombstone: OnTombstone,
     /// Rows per statement, at most.
     pub batch_size: usize,
+    /// Which fields of the value become columns; key columns always do.
+    pub fields: FieldFilter,
+    pub quoting: Quoting,
+    /// Whether an existing table, or view, may be written to.
+    pub kinds: TableKinds,
+    pub zones: TimeZones,
+    pub timestamps: TimestampFields,
+    /// A field's default takes the place of a null in a row.
+    pub replace_null_with_default: bool,
+    /// The column that a value of text goes into; `None`: such a value is refused.
+    pub text_column: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InsertMode {
     Insert,
     Upsert,
+    /// Rows that are not there stay absent.
+    Update,
 }
 
 /// Where a row's key columns come from.
@@ -89,12 +117,74 @@ pub struct TableFormat {
     pub format: String,
     /// Debezium writes `_` for a topic's `.`; Confluent reads it as schema.table.
     pub dots: Dots,
+    /// Aiven's `topics.to.tables.mapping`: what these topics are written to, whatever the
+    /// format.
+    pub mapping: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dots {
     Replace,
     Qualify,
+    /// Aiven's `table.name.normalize`: `_` for all but letters, digits and `_`.
+    Normalize,
+}
+
+/// The fields of a value that become columns.
+#[derive(Debug, Clone)]
+pub enum FieldFilter {
+    All,
+    Named(Vec<String>),
+    /// Debezium: each matches `field` or `topic:field`.
+    Include(Vec<Regex>),
+    Exclude(Vec<Regex>),
+}
+
+impl FieldFilter {
+    pub fn allows(&self, topic: &str, field: &str) -> bool {
+        let matches = |patterns: &[Regex]| {
+            let qualified = format!("{topic}:{field}");
+            let mut patterns = patterns.iter();
+            patterns.any(|pattern| pattern.is_match(field) || pattern.is_match(&qualified))
+        };
+        match self {
+            Self::All => true,
+            Self::Named(names) => names.iter().any(|name| name == field),
+            Self::Include(patterns) => matches(patterns),
+            Self::Exclude(patterns) => !matches(patterns),
+        }
+    }
+}
+
+/// `table.types`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableKinds {
+    pub tables: bool,
+    pub views: bool,
+}
+
+/// The zones whose wall-clock time columns without a zone hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeZones {
+    pub timestamp: Tz,
+    pub date: Tz,
+    pub time: Tz,
+}
+
+impl TimeZones {
+    pub const UTC: Self = Self {
+        timestamp: Tz::UTC,
+        date: Tz::UTC,
+        time: Tz::UTC,
+    };
+}
+
+/// `timestamp.fields.list`: integers, or text, that are points in time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TimestampFields {
+    pub names: Vec<String>,
+    /// Integers count nanoseconds rather than microseconds.
+    pub nanoseconds: bool,
 }
 
 /// For broken infrastructure; bad data is never retried.
@@ -145,9 +235,17 @@ pub struct DeadLetterRules {
 impl SinkConfig {
     /// Reads a configuration whose placeholders are filled in; all its faults at once.
     pub fn parse(properties: &Properties) -> Result<Self, ConfigErrors> {
-        match Class::of(properties)? {
-            Class::DebeziumSink => debezium::parse(properties),
-            Class::ConfluentSink => confluent::parse(properties),
+        let mut reader = Reader::new(properties);
+        let class = Class::of(properties).or_else(|unknown| {
+            // What else is misspelt is told in the same answer.
+            let meant = Class::meant_by(properties).ok_or_else(|| unknown.clone())?;
+            unknown.0.into_iter().for_each(|fault| reader.error(fault));
+            Ok(meant)
+        })?;
+        match class {
+            Class::DebeziumSink => debezium::parse(reader),
+            Class::ConfluentSink => confluent::parse(reader, confluent::Maker::Confluent),
+            Class::AivenSink => confluent::parse(reader, confluent::Maker::Aiven),
         }
     }
 }

@@ -39,8 +39,19 @@ pub struct Target {
     pub columns: Vec<TargetColumn>,
 }
 
+/// Whether identifiers are quoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quoting {
+    Always,
+    /// Only those that would not be read as one name, so that no field's name can smuggle
+    /// SQL in.
+    Never,
+}
+
 pub trait Dialect: fmt::Debug + Send + Sync {
     fn backend(&self) -> DbBackend;
+
+    fn quoting(&self) -> Quoting;
 
     /// The character around identifiers, doubled inside them.
     fn quote_mark(&self) -> char;
@@ -48,7 +59,8 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// Values that one statement can bind.
     fn bind_limit(&self) -> usize;
 
-    /// A query for the columns (`name`, `type`) of a table, none if there is no such table.
+    /// A query for the columns (`name`, `type`) of a table, none if there is no such table;
+    /// `kind` is TABLE or VIEW.
     fn describe(&self, table: &TableName) -> Statement;
 
     /// The column type for a new column; `None` where no type fits.
@@ -69,11 +81,28 @@ pub trait Dialect: fmt::Debug + Send + Sync {
 }
 
 pub fn for_backend(backend: DbBackend) -> &'static dyn Dialect {
-    match backend {
-        DbBackend::Postgres => &postgres::Postgres,
-        DbBackend::Sqlite => &sqlite::Sqlite,
-        _ => &mysql::MySql,
+    of(backend, Quoting::Always)
+}
+
+pub fn of(backend: DbBackend, quoting: Quoting) -> &'static dyn Dialect {
+    const ALWAYS: Quoting = Quoting::Always;
+    const NEVER: Quoting = Quoting::Never;
+    match (backend, quoting) {
+        (DbBackend::Postgres, ALWAYS) => &postgres::Postgres(ALWAYS),
+        (DbBackend::Postgres, NEVER) => &postgres::Postgres(NEVER),
+        (DbBackend::Sqlite, ALWAYS) => &sqlite::Sqlite(ALWAYS),
+        (DbBackend::Sqlite, NEVER) => &sqlite::Sqlite(NEVER),
+        (_, ALWAYS) => &mysql::MySql(ALWAYS),
+        (_, NEVER) => &mysql::MySql(NEVER),
     }
+}
+
+fn is_plain(identifier: &str) -> bool {
+    let mut bytes = identifier.bytes();
+    bytes
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 impl fmt::Display for TableName {
@@ -87,6 +116,9 @@ impl fmt::Display for TableName {
 
 impl dyn Dialect {
     pub fn quote(&self, identifier: &str) -> String {
+        if self.quoting() == Quoting::Never && is_plain(identifier) {
+            return identifier.to_owned();
+        }
         let mark = self.quote_mark();
         let doubled = identifier.replace(mark, &format!("{mark}{mark}"));
         format!("{mark}{doubled}{mark}")
@@ -151,6 +183,30 @@ impl dyn Dialect {
             );
         }
         sql
+    }
+
+    /// An update of one row. It binds the other columns first, then the key columns.
+    pub fn update(&self, target: &Target) -> String {
+        let mut index = 0;
+        let mut assign = |is_key: bool, separator: &str| {
+            let columns = target
+                .columns
+                .iter()
+                .filter(|column| column.is_key == is_key);
+            let assigned: Vec<_> = columns
+                .map(|column| {
+                    let mut text = format!("{} = ", self.quote(&column.name));
+                    index += 1;
+                    self.placeholder(&mut text, index, column);
+                    text
+                })
+                .collect();
+            assigned.join(separator)
+        };
+        let others = assign(false, ", ");
+        let keys = assign(true, " AND ");
+        let table = self.quote_table(&target.table);
+        format!("UPDATE {table} SET {others} WHERE {keys}")
     }
 
     /// A delete of so many keys; all columns of the target are key columns.

@@ -5,6 +5,7 @@
 //! never be written into the dead-letter topic (`dead_letters`), and commits the offsets.
 //! A crash anywhere repeats the batch, which upserts make harmless.
 
+mod bind;
 mod consumer;
 mod dead_letters;
 mod error;

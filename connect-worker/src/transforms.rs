@@ -111,10 +111,10 @@ impl Transforms {
 /// Schemas made of others. Equal inputs give the same output, so that who knows schemas by
 /// their address finds them again.
 #[derive(Debug, Default)]
-struct Derived(HashMap<usize, (Arc<Schema>, Arc<Schema>)>);
+pub(crate) struct Derived(HashMap<usize, (Arc<Schema>, Arc<Schema>)>);
 
 impl Derived {
-    fn get_or_make<E>(
+    pub(crate) fn get_or_make<E>(
         &mut self,
         from: &Arc<Schema>,
         make: impl FnOnce(&Schema) -> Result<Schema, E>,

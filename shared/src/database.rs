@@ -9,8 +9,10 @@ use crate::settings::DatabaseSettings;
 
 /// MariaDB's default isolation, REPEATABLE READ, would hide rows that a rival wrote before
 /// we got the lock, and its idle transactions live for ever. MySQL, which lacks the second
-/// variable, reads it as a comment.
+/// variable, reads it as a comment. A server that is not strict would cut off what does not
+/// fit.
 const MYSQL_SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+     SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'); \
      SET SESSION innodb_lock_wait_timeout = 5 /*M!, idle_transaction_timeout = 10 */";
 
 /// A cached statement would keep the plan that was right while its table was empty.

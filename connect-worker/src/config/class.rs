@@ -6,8 +6,9 @@ use crate::env::Properties;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     DebeziumSink,
-    /// Confluent's, and Aiven's, which descends from it.
     ConfluentSink,
+    /// Descends from Confluent's.
+    AivenSink,
 }
 
 /// What Connect's answers call a connector's `type`.
@@ -26,10 +27,7 @@ const CLASSES: [(&str, Class); 3] = [
         "io.confluent.connect.jdbc.JdbcSinkConnector",
         Class::ConfluentSink,
     ),
-    (
-        "io.aiven.connect.jdbc.JdbcSinkConnector",
-        Class::ConfluentSink,
-    ),
+    ("io.aiven.connect.jdbc.JdbcSinkConnector", Class::AivenSink),
 ];
 
 impl Class {
@@ -43,9 +41,19 @@ impl Class {
         found.map(|(_, class)| *class).ok_or_else(|| unknown(name))
     }
 
+    /// The class that a misspelt name comes closest to.
+    pub(super) fn meant_by(properties: &Properties) -> Option<Self> {
+        let name = properties.get("connector.class")?;
+        let meant = closest(name, CLASSES.map(|(class, _)| class))?;
+        let mut classes = CLASSES.iter();
+        classes
+            .find(|(class, _)| *class == meant)
+            .map(|(_, class)| *class)
+    }
+
     pub fn kind(self) -> Kind {
         match self {
-            Self::DebeziumSink | Self::ConfluentSink => Kind::Sink,
+            Self::DebeziumSink | Self::ConfluentSink | Self::AivenSink => Kind::Sink,
         }
     }
 }

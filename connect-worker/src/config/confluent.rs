@@ -1,64 +1,147 @@
 //! The keys of Confluent's JDBC sink 10, and of Aiven's.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::reader::{ConfigErrors, Reader};
-use super::{Dots, OnTombstone, Retries, SinkConfig, TableFormat, TableRules, common, sink};
-use crate::env::Properties;
+use super::{
+    Dots, InsertMode, OnTombstone, Retries, SinkConfig, TableFormat, TableRules, TimeZones,
+    TimestampFields, common, sink, tables,
+};
+use crate::dialect::Quoting;
 
-const UNSUPPORTED: [&str; 10] = [
-    "date.timezone",
-    "db.timezone",
-    "fields.whitelist",
+/// Whose spelling it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Maker {
+    Confluent,
+    Aiven,
+}
+
+/// The driver finds the dialect by the URL, and there are no plans to keep.
+const WITHOUT_EFFECT: [&str; 2] = ["dialect.name", "mssql.use.merge.holdlock"];
+const UNSUPPORTED: [&str; 5] = [
+    "auto.evolve.types",
     "pk.fields.regex",
-    "quote.sql.identifiers",
-    "replace.null.with.default",
-    "sql.quote.identifiers",
-    "string.output.value.column.name",
-    "table.name.normalize",
-    "timestamp.fields.list",
+    "sql.complex.types.enable",
+    "trim.sensitive.log",
+    "tables.name.mapping",
 ];
 
-pub(super) fn parse(properties: &Properties) -> Result<SinkConfig, ConfigErrors> {
-    let mut reader = Reader::new(properties);
+pub(super) fn parse(mut reader: Reader<'_>, maker: Maker) -> Result<SinkConfig, ConfigErrors> {
     let common = common::read(&mut reader);
     let consumed = sink::consumed(&mut reader);
     reader.refuse(&UNSUPPORTED);
-    // The driver finds the dialect by the URL, and waits for a lost database by itself.
-    for key in [
-        "dialect.name",
-        "connection.attempts",
-        "connection.backoff.ms",
-        "table.types",
-    ] {
-        reader.text(key);
-    }
+    reader.accept(&WITHOUT_EFFECT);
     let user = reader.text("connection.user");
     let password = reader.text("connection.password");
     let database = sink::database(&mut reader, user, password);
-    let tables = tables(&mut reader);
+    let tables = rules(&mut reader, maker);
     let retries = Retries {
         max: reader.number("max.retries", 10),
         delay: Duration::from_millis(reader.number("retry.backoff.ms", 3_000)),
     };
-    let parsed = sink::assemble(&mut reader, (common, consumed), database, tables, retries);
+    let connection = connection(&mut reader);
+    let target = sink::Target {
+        database,
+        tables,
+        retries,
+        connection: Some(connection),
+    };
+    let parsed = sink::assemble(&mut reader, common, consumed, target);
     reader.finish(parsed)
 }
 
-fn tables(reader: &mut Reader<'_>) -> TableRules {
-    let format = reader.text("table.name.format").unwrap_or("${topic}");
-    TableRules {
-        insert_mode: sink::insert_mode(reader),
-        key: sink::key_mode(reader, "pk.mode"),
+/// The first attempt is one of `connection.attempts`.
+fn connection(reader: &mut Reader<'_>) -> Retries {
+    let attempts = reader.number("connection.attempts", 3_u32);
+    if attempts == 0 {
+        reader.invalid("connection.attempts", "Value must be at least 1");
+    }
+    Retries {
+        max: attempts.saturating_sub(1),
+        delay: Duration::from_millis(reader.number("connection.backoff.ms", 10_000)),
+    }
+}
+
+fn rules(reader: &mut Reader<'_>, maker: Maker) -> TableRules {
+    let shared = TableRules {
+        insert_mode: insert_mode(reader, maker),
+        key: tables::key_mode(reader, "pk.mode"),
         key_fields: reader.list("pk.fields"),
-        name: TableFormat {
-            format: format.to_owned(),
-            dots: Dots::Qualify,
-        },
+        name: format(reader),
         create: reader.flag("auto.create", false),
         evolve: reader.flag("auto.evolve", false),
         delete: reader.flag("delete.enabled", false),
         on_tombstone: OnTombstone::Refuse,
-        batch_size: reader.number("batch.size", sink::LARGEST_STATEMENT),
+        batch_size: reader.number("batch.size", tables::LARGEST_STATEMENT),
+        fields: tables::whitelist(reader, "fields.whitelist"),
+        quoting: Quoting::Always,
+        kinds: tables::table_kinds(reader),
+        zones: TimeZones::UTC,
+        timestamps: TimestampFields::default(),
+        replace_null_with_default: true,
+        text_column: None,
+    };
+    match maker {
+        Maker::Confluent => confluent_only(reader, shared),
+        Maker::Aiven => aiven_only(reader, shared),
+    }
+}
+
+fn insert_mode(reader: &mut Reader<'_>, maker: Maker) -> InsertMode {
+    // One insert of many rows, as all of ours are.
+    let multi = ("multi", InsertMode::Insert);
+    let mut modes = tables::INSERT_MODES.to_vec();
+    modes.extend((maker == Maker::Aiven).then_some(multi));
+    reader.choice("insert.mode", InsertMode::Insert, &modes)
+}
+
+fn format(reader: &mut Reader<'_>) -> TableFormat {
+    let format = reader.text("table.name.format").unwrap_or("${topic}");
+    TableFormat {
+        format: format.to_owned(),
+        dots: Dots::Qualify,
+        mapping: BTreeMap::new(),
+    }
+}
+
+fn confluent_only(reader: &mut Reader<'_>, shared: TableRules) -> TableRules {
+    let quoting = [("always", Quoting::Always), ("never", Quoting::Never)];
+    let text_column = reader.text("string.output.value.column.name");
+    TableRules {
+        quoting: reader.choice("quote.sql.identifiers", Quoting::Always, &quoting),
+        zones: tables::zones(reader),
+        timestamps: tables::timestamp_fields(reader),
+        replace_null_with_default: reader.flag("replace.null.with.default", true),
+        text_column: Some(text_column.unwrap_or("value").to_owned()),
+        ..shared
+    }
+}
+
+fn aiven_only(reader: &mut Reader<'_>, shared: TableRules) -> TableRules {
+    let zone = tables::zone(reader, "db.timezone");
+    let normalize = reader.flag("table.name.normalize", false);
+    let quote = reader.flag("sql.quote.identifiers", true);
+    TableRules {
+        quoting: if quote {
+            Quoting::Always
+        } else {
+            Quoting::Never
+        },
+        zones: TimeZones {
+            timestamp: zone,
+            date: zone,
+            time: zone,
+        },
+        name: TableFormat {
+            dots: if normalize {
+                Dots::Normalize
+            } else {
+                Dots::Qualify
+            },
+            mapping: tables::mapping(reader),
+            ..shared.name
+        },
+        ..shared
     }
 }

@@ -6,17 +6,18 @@ use shared::settings::Secret;
 
 use super::common::Common;
 use super::reader::Reader;
-use super::{DeadLetterRules, ErrorRules, InsertMode, KeyMode, Retries, SinkConfig, TableRules};
+use super::{DeadLetterRules, ErrorRules, KeyMode, Retries, SinkConfig, TableRules, Topics};
 use crate::jdbc_url::driver_url;
+use crate::transforms::whole;
 
 pub(super) struct Consumed {
-    pub(super) topics: Vec<String>,
-    pub(super) dead_letters: Option<DeadLetterRules>,
-    pub(super) overrides: BTreeMap<String, String>,
+    /// `None` if they cannot be told.
+    topics: Option<Topics>,
+    dead_letters: Option<DeadLetterRules>,
+    overrides: BTreeMap<String, String>,
 }
 
 pub(super) fn consumed(reader: &mut Reader<'_>) -> Consumed {
-    reader.refuse(&["topics.regex"]);
     let overrides = reader.with_prefix("consumer.override.");
     let overrides = overrides
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -26,25 +27,54 @@ pub(super) fn consumed(reader: &mut Reader<'_>) -> Consumed {
         dead_letters: dead_letters(reader),
         overrides,
     };
-    if let Some(dead_letters) = &consumed.dead_letters
-        && consumed.topics.contains(&dead_letters.topic)
-    {
-        reader.error(format!(
-            "The DLQ topic '{}' may not be included in the list of topics (\"topics={}\") \
-             consumed by the connector",
-            dead_letters.topic,
-            consumed.topics.join(",")
-        ));
+    if let (Some(topics), Some(dead_letters)) = (&consumed.topics, &consumed.dead_letters) {
+        check_apart(reader, topics, &dead_letters.topic);
     }
     consumed
 }
 
-fn topics(reader: &mut Reader<'_>) -> Vec<String> {
-    let topics = reader.list("topics");
-    if topics.is_empty() {
-        reader.error("Must configure one of topics or topics.regex");
+/// What cannot be written must not come back as something to write.
+fn check_apart(reader: &mut Reader<'_>, topics: &Topics, dead_letters: &str) {
+    match topics {
+        Topics::Named(names) if names.iter().any(|name| name == dead_letters) => {
+            reader.error(format!(
+                "The DLQ topic '{dead_letters}' may not be included in the list of topics \
+                 (\"topics={}\") consumed by the connector",
+                names.join(",")
+            ));
+        }
+        Topics::Matching(regex) if regex.is_match(dead_letters) => {
+            let written = reader.text("topics.regex").unwrap_or_default();
+            reader.error(format!(
+                "The DLQ topic '{dead_letters}' may not be included in the regex matching \
+                 topics (\"topics.regex={written}\") consumed by the connector"
+            ));
+        }
+        _ => {}
     }
-    topics
+}
+
+fn topics(reader: &mut Reader<'_>) -> Option<Topics> {
+    let names = reader.list("topics");
+    match (names.is_empty(), reader.text("topics.regex")) {
+        (false, None) => Some(Topics::Named(names)),
+        (true, Some(regex)) => match whole(regex) {
+            Ok(regex) => Some(Topics::Matching(regex)),
+            Err(problem) => {
+                reader.invalid("topics.regex", &format!("Invalid regex: {problem}"));
+                None
+            }
+        },
+        (false, Some(_)) => {
+            reader
+                .error("topics and topics.regex are mutually exclusive options, but both are set.");
+            None
+        }
+        (true, None) => {
+            reader.error("Must configure one of topics or topics.regex");
+            None
+        }
+    }
 }
 
 fn dead_letters(reader: &mut Reader<'_>) -> Option<DeadLetterRules> {
@@ -57,9 +87,6 @@ fn dead_letters(reader: &mut Reader<'_>) -> Option<DeadLetterRules> {
         headers,
     })
 }
-
-/// Rows per statement where `batch.size` does not say. More gains no speed and takes memory.
-pub(super) const LARGEST_STATEMENT: usize = 256;
 
 /// `user` and `password` as their keys said, which differ by connector.
 pub(super) fn database(
@@ -74,44 +101,30 @@ pub(super) fn database(
         .ok()
 }
 
-pub(super) fn insert_mode(reader: &mut Reader<'_>) -> InsertMode {
-    if reader.text("insert.mode") == Some("update") {
-        reader.invalid("insert.mode", "connect-worker has insert and upsert");
-        return InsertMode::Insert;
-    }
-    let modes = [
-        ("insert", InsertMode::Insert),
-        ("upsert", InsertMode::Upsert),
-    ];
-    reader.choice("insert.mode", InsertMode::Insert, &modes)
-}
-
-pub(super) fn key_mode(reader: &mut Reader<'_>, key: &str) -> KeyMode {
-    let modes = [
-        ("none", KeyMode::None),
-        ("kafka", KeyMode::Kafka),
-        ("record_key", KeyMode::RecordKey),
-        ("record_value", KeyMode::RecordValue),
-    ];
-    reader.choice(key, KeyMode::None, &modes)
+/// Where rows go, as the connector's own keys say.
+pub(super) struct Target {
+    pub(super) database: Option<Secret>,
+    pub(super) tables: TableRules,
+    pub(super) retries: Retries,
+    pub(super) connection: Option<Retries>,
 }
 
 pub(super) fn assemble(
     reader: &mut Reader<'_>,
-    (common, consumed): (Common, Consumed),
-    database: Option<Secret>,
-    tables: TableRules,
-    retries: Retries,
+    common: Common,
+    consumed: Consumed,
+    target: Target,
 ) -> Option<SinkConfig> {
-    if tables.delete && tables.key != KeyMode::RecordKey {
+    if target.tables.delete && target.tables.key != KeyMode::RecordKey {
         reader.error("Primary key mode must be 'record_key' when delete support is enabled");
     }
     Some(SinkConfig {
         tasks_max: common.tasks_max,
-        topics: consumed.topics,
-        database: database?,
-        tables,
-        retries,
+        topics: consumed.topics?,
+        database: target.database?,
+        tables: target.tables,
+        retries: target.retries,
+        connection: target.connection,
         key_converter: common.key_converter,
         value_converter: common.value_converter,
         transforms: common.transforms,

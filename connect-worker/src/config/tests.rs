@@ -43,7 +43,10 @@ fn the_orders_sink_is_read_with_its_placeholders_filled_in() {
     let config = SinkConfig::parse(&resolved.properties).unwrap();
     assert_eq!(config.database.expose(), "mysql://me:secret@db/orders");
     assert_eq!(config.tasks_max, 3);
-    assert_eq!(config.topics, ["orders", "order_outcomes"]);
+    let Topics::Named(topics) = &config.topics else {
+        panic!("{:?}", config.topics)
+    };
+    assert_eq!(topics, &["orders", "order_outcomes"]);
     assert_eq!(config.tables.insert_mode, InsertMode::Upsert);
     assert_eq!(config.tables.key, KeyMode::RecordValue);
     assert_eq!(config.tables.key_fields, ["id"]);
@@ -304,5 +307,178 @@ fn a_transform_that_cannot_work_is_refused() {
         "Unknown configuration transforms.a.fieldz (did you mean transforms.a.fields?)",
     ] {
         assert!(errors.contains(expected), "{expected} in {errors}");
+    }
+}
+
+// case 50, case 51, case 52
+#[test]
+fn every_key_of_the_sink_is_read() {
+    let config = parse(
+        CONFLUENT,
+        &[
+            ("insert.mode", "update"),
+            ("quote.sql.identifiers", "NEVER"),
+            ("table.types", "view, partitioned table"),
+            ("fields.whitelist", "id,name"),
+            ("connection.attempts", "5"),
+            ("connection.backoff.ms", "20"),
+            ("db.timezone", "America/New_York"),
+            ("date.timezone", "utc"),
+            ("timestamp.fields.list", "at"),
+            ("timestamp.precision.mode", "nanoseconds"),
+            ("replace.null.with.default", "false"),
+            ("string.output.value.column.name", "line"),
+            ("errors.log.enable", "true"),
+            ("errors.log.include.messages", "true"),
+            ("errors.retry.timeout", "-1"),
+            ("errors.retry.delay.max.ms", "1"),
+            ("value.converter.decimal.format", "NUMERIC"),
+        ],
+    )
+    .unwrap();
+    let rules = &config.tables;
+    assert_eq!(rules.insert_mode, InsertMode::Update);
+    assert_eq!(rules.quoting, Quoting::Never);
+    assert!(rules.kinds.tables && rules.kinds.views);
+    assert!(rules.fields.allows("t", "id") && !rules.fields.allows("t", "x"));
+    let attempts = Retries {
+        max: 4,
+        delay: Duration::from_millis(20),
+    };
+    assert_eq!(config.connection, Some(attempts));
+    let zone = Tz::America__New_York;
+    assert_eq!(
+        (rules.zones.timestamp, rules.zones.time, rules.zones.date),
+        (zone, zone, Tz::UTC)
+    );
+    assert!(rules.timestamps.nanoseconds && rules.timestamps.names == ["at"]);
+    assert!(!rules.replace_null_with_default);
+    assert_eq!(rules.text_column.as_deref(), Some("line"));
+    assert!(config.errors.log.enabled && config.errors.log.messages);
+}
+
+#[test]
+fn debeziums_and_aivens_spellings_are_read() {
+    let debezium = parse(
+        DEBEZIUM,
+        &[
+            ("field.include.list", "ID,orders:n.*"),
+            ("use.time.zone", "Asia/Tokyo"),
+            ("quote.identifiers", "false"),
+            ("truncate.enabled", "false"),
+            ("use.reduction.buffer", "true"),
+            ("connection.pool.max_size", "5"),
+        ],
+    )
+    .unwrap()
+    .tables;
+    assert!(debezium.fields.allows("other", "id") && debezium.fields.allows("orders", "name"));
+    assert!(!debezium.fields.allows("other", "name"));
+    assert_eq!(debezium.zones.timestamp, Tz::Asia__Tokyo);
+    assert_eq!(debezium.zones.date, Tz::UTC);
+    assert_eq!(debezium.quoting, Quoting::Never);
+
+    let aiven = "io.aiven.connect.jdbc.JdbcSinkConnector";
+    let keys = [
+        ("insert.mode", "multi"),
+        ("sql.quote.identifiers", "false"),
+        ("table.name.normalize", "true"),
+        ("topics.to.tables.mapping", "a:b,c:d"),
+    ];
+    let aiven = parse(aiven, &keys).unwrap().tables;
+    assert_eq!(aiven.insert_mode, InsertMode::Insert);
+    assert_eq!(aiven.quoting, Quoting::Never);
+    assert_eq!(aiven.name.dots, Dots::Normalize);
+    assert_eq!(aiven.name.mapping["c"], "d");
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_by_name() {
+    for (class, key, value, expected) in [
+        (
+            CONFLUENT,
+            "db.timezone",
+            "Mars/Phobos",
+            "Invalid time zone identifier",
+        ),
+        (CONFLUENT, "insert.mode", "multi", "Invalid enumerator"),
+        (
+            CONFLUENT,
+            "pk.mode",
+            "record_header",
+            "connect-worker has none, kafka",
+        ),
+        (CONFLUENT, "table.types", "INDEX", "Invalid enumerator"),
+        (
+            CONFLUENT,
+            "connection.attempts",
+            "0",
+            "Value must be at least 1",
+        ),
+        (
+            CONFLUENT,
+            "pk.fields.regex",
+            "x",
+            "is not supported by connect-worker",
+        ),
+        (CONFLUENT, "topics.regex", "x", "mutually exclusive"),
+        (
+            DEBEZIUM,
+            "truncate.enabled",
+            "true",
+            "is not supported by connect-worker",
+        ),
+        (
+            DEBEZIUM,
+            "collection.name.format",
+            "${source.db}",
+            "Debezium's change events",
+        ),
+        (DEBEZIUM, "field.include.list", "(", "Invalid regex"),
+    ] {
+        let error = parse(class, &[(key, value)]).unwrap_err();
+        assert!(error.contains(expected) && error.contains(key), "{error}");
+    }
+}
+
+#[test]
+fn topics_can_be_chosen_by_a_regular_expression() {
+    let by_regex = |more: &[(&str, &str)]| {
+        let mut properties = properties(CONFLUENT, more);
+        properties.remove("topics");
+        SinkConfig::parse(&properties).map_err(|errors| errors.to_string())
+    };
+    let config = by_regex(&[("topics.regex", r"shop\.\d+")]).unwrap();
+    let Topics::Matching(regex) = config.topics else {
+        panic!()
+    };
+    assert!(regex.is_match("shop.1") && !regex.is_match("a.shop.1"));
+    assert!(
+        by_regex(&[("topics.regex", "(")])
+            .unwrap_err()
+            .contains("Invalid regex")
+    );
+    assert!(
+        by_regex(&[])
+            .unwrap_err()
+            .contains("one of topics or topics.regex")
+    );
+    let both = [
+        ("topics.regex", ".*"),
+        ("errors.deadletterqueue.topic.name", "dlq"),
+    ];
+    let error = by_regex(&both).unwrap_err();
+    assert!(
+        error.contains("The DLQ topic 'dlq' may not be included in the regex"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_tutorials_misspellings_are_all_told_at_once() {
+    let keys = [("delete.enbaled", "false"), ("auto.create", "true")];
+    let error = parse("io.confluent.connect.jdbc.JdbcSingConnector", &keys).unwrap_err();
+    for meant in ["JdbcSinkConnector?", "did you mean delete.enabled?"] {
+        assert!(error.contains(meant), "{error}");
     }
 }

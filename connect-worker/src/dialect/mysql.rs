@@ -1,16 +1,21 @@
+use chrono::{Datelike, NaiveDate};
 use sea_orm::{DbBackend, Statement};
 use shared::connect_json::{Logical, Schema, Type, Value};
 
 use super::values::{self, BindError};
-use super::{Dialect, TableName, TargetColumn};
+use super::{Dialect, Quoting, TableName, TargetColumn};
 
 /// MariaDB and MySQL.
 #[derive(Debug)]
-pub(super) struct MySql;
+pub(super) struct MySql(pub(super) Quoting);
 
 impl Dialect for MySql {
     fn backend(&self) -> DbBackend {
         DbBackend::MySql
+    }
+
+    fn quoting(&self) -> Quoting {
+        self.0
     }
 
     fn quote_mark(&self) -> char {
@@ -23,10 +28,12 @@ impl Dialect for MySql {
 
     fn describe(&self, table: &TableName) -> Statement {
         // The casts: MySQL 8 hands out binary strings here.
-        let sql = "SELECT CAST(column_name AS CHAR) AS name, CAST(data_type AS CHAR) AS type \
-             FROM information_schema.columns \
-             WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? \
-             ORDER BY ordinal_position";
+        let sql = "SELECT CAST(c.column_name AS CHAR) AS name, CAST(c.data_type AS CHAR) AS type, \
+             CAST(IF(t.table_type LIKE '%VIEW', 'VIEW', 'TABLE') AS CHAR) AS kind \
+             FROM information_schema.columns c JOIN information_schema.tables t \
+             ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
+             WHERE c.table_schema = COALESCE(?, DATABASE()) AND c.table_name = ? \
+             ORDER BY c.ordinal_position";
         let values = [table.schema.clone().into(), table.name.clone().into()];
         Statement::from_sql_and_values(DbBackend::MySql, sql, values)
     }
@@ -38,6 +45,8 @@ impl Dialect for MySql {
             }
             (Some(Logical::Date), _) => "date",
             (Some(Logical::Time), _) => "time(3)",
+            // Text, or finer than milliseconds.
+            (Some(Logical::Timestamp), Type::String) => "datetime(6)",
             (Some(Logical::Timestamp), _) => "datetime(3)",
             (None, Type::Int8 | Type::Boolean) => "tinyint",
             (None, Type::Int16) => "smallint",
@@ -79,7 +88,21 @@ impl Dialect for MySql {
     fn bind(&self, value: &Value, column: &TargetColumn) -> Result<sea_orm::Value, BindError> {
         match value {
             Value::Null => Ok(values::bind(&values::sample(&column.schema))?.as_null()),
+            Value::Date(days) => Ok(in_range(values::date(*days)?, *days)?.into()),
+            Value::Timestamp(millis) => {
+                let time = values::timestamp(*millis)?;
+                in_range(time.date(), *millis)?;
+                Ok(time.into())
+            }
             value => values::bind(value),
         }
+    }
+}
+
+/// The driver has no way to write other years, and the database no room for them.
+fn in_range(date: NaiveDate, value: impl Into<i64>) -> Result<NaiveDate, BindError> {
+    match date.year() {
+        0..=9_999 => Ok(date),
+        _ => Err(BindError::OutOfRange(value.into())),
     }
 }

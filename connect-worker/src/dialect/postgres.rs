@@ -4,14 +4,18 @@ use sea_orm::{DbBackend, Statement};
 use shared::connect_json::{Logical, Schema, Type, Value};
 
 use super::values::{self, BindError};
-use super::{Dialect, TableName, TargetColumn, on_conflict_update};
+use super::{Dialect, Quoting, TableName, TargetColumn, on_conflict_update};
 
 #[derive(Debug)]
-pub(super) struct Postgres;
+pub(super) struct Postgres(pub(super) Quoting);
 
 impl Dialect for Postgres {
     fn backend(&self) -> DbBackend {
         DbBackend::Postgres
+    }
+
+    fn quoting(&self) -> Quoting {
+        self.0
     }
 
     fn quote_mark(&self) -> char {
@@ -24,8 +28,10 @@ impl Dialect for Postgres {
 
     /// `to_regclass` follows the search path, as the statements that write will.
     fn describe(&self, table: &TableName) -> Statement {
-        let sql = "SELECT a.attname::text AS name, t.typname::text AS type \
+        let sql = "SELECT a.attname::text AS name, t.typname::text AS type, \
+             CASE WHEN c.relkind IN ('v', 'm') THEN 'VIEW' ELSE 'TABLE' END AS kind \
              FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
+             JOIN pg_class c ON c.oid = a.attrelid \
              WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped \
              ORDER BY a.attnum";
         let dialect: &dyn Dialect = self;

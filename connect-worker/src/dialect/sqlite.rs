@@ -2,16 +2,20 @@ use sea_orm::{DbBackend, Statement};
 use shared::connect_json::{Logical, Schema, Type, Value};
 
 use super::values::{self, BindError};
-use super::{Dialect, TableName, TargetColumn, on_conflict_update};
+use super::{Dialect, Quoting, TableName, TargetColumn, on_conflict_update};
 
 /// Dates and times are ISO 8601 text, readable and in order; Confluent's sink writes
 /// integers.
 #[derive(Debug)]
-pub(super) struct Sqlite;
+pub(super) struct Sqlite(pub(super) Quoting);
 
 impl Dialect for Sqlite {
     fn backend(&self) -> DbBackend {
         DbBackend::Sqlite
+    }
+
+    fn quoting(&self) -> Quoting {
+        self.0
     }
 
     fn quote_mark(&self) -> char {
@@ -23,8 +27,16 @@ impl Dialect for Sqlite {
     }
 
     fn describe(&self, table: &TableName) -> Statement {
-        let sql = "SELECT name, type FROM pragma_table_info(?, COALESCE(?, 'main'))";
-        let values = [table.name.clone().into(), table.schema.clone().into()];
+        let sql = "SELECT c.name, c.type, upper(t.type) AS kind \
+             FROM pragma_table_list(?) t JOIN pragma_table_info(?, COALESCE(?, 'main')) c \
+             WHERE t.schema = COALESCE(?, 'main')";
+        let (name, schema) = (&table.name, &table.schema);
+        let values = [
+            name.clone().into(),
+            name.clone().into(),
+            schema.clone().into(),
+            schema.clone().into(),
+        ];
         Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)
     }
 

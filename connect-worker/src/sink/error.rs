@@ -1,6 +1,6 @@
-use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::sqlx::mysql::MySqlDatabaseError;
 use sea_orm::sqlx::sqlite::SqliteError;
+use sea_orm::sqlx::{self, error::DatabaseError};
 use sea_orm::{DbErr, RuntimeErr};
 
 use crate::dialect::BindError;
@@ -13,10 +13,12 @@ pub enum TaskError {
     /// The table is not what the configuration needs it to be.
     #[error("{0}")]
     Table(String),
-    #[error("tolerance exceeded in error handler")]
+    #[error("Tolerance exceeded in error handler")]
     BadRecord(#[from] BadRecord),
     #[error("giving up after {retries} retries")]
     Database { retries: u32, source: DbErr },
+    #[error("no connection to the database after {attempts} attempts")]
+    Connection { attempts: u32, source: DbErr },
     #[error("Kafka: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
 }
@@ -76,6 +78,9 @@ pub(super) enum WriteError {
     /// One of the rows can never be written.
     #[error("{0}")]
     Data(String),
+    /// A statement has one key twice, by an equality of the database's own.
+    #[error("{0}")]
+    KeyTwice(String),
     #[error("{0}")]
     Table(String),
     /// A statement does not fit the table: it may have changed since we looked.
@@ -94,8 +99,12 @@ impl From<BindError> for WriteError {
 
 impl From<DbErr> for WriteError {
     fn from(error: DbErr) -> Self {
+        if is_unwritable(&error) {
+            return Self::Data(error.to_string());
+        }
         match reported(&error).map(class) {
             Some(Class::Data) => Self::Data(error.to_string()),
+            Some(Class::KeyTwice) => Self::KeyTwice(error.to_string()),
             Some(Class::Structure) => Self::Structure(error),
             Some(Class::Other) | None => Self::Infrastructure(error),
         }
@@ -104,18 +113,47 @@ impl From<DbErr> for WriteError {
 
 enum Class {
     Data,
+    KeyTwice,
     Structure,
     Other,
 }
 
-/// What the database itself reported, if it was the database.
-fn reported(error: &DbErr) -> Option<&dyn DatabaseError> {
+/// The driver has no way to write a value.
+fn is_unwritable(error: &DbErr) -> bool {
+    sqlx_error(error).is_some_and(|error| matches!(error, sqlx::Error::Encode(_)))
+}
+
+/// Nobody there, or nobody who lets us in.
+pub(super) fn is_connection_failure(error: &DbErr) -> bool {
+    if let Some(error) = reported(error) {
+        let mysql = error.try_downcast_ref::<MySqlDatabaseError>();
+        // Access denied, unknown database, too many connections.
+        let refused =
+            mysql.is_some_and(|error| matches!(error.number(), 1040 | 1044 | 1045 | 1049));
+        let code = error.code().unwrap_or_default();
+        return refused || matches!(code.get(..2), Some("08" | "28" | "3D" | "57"));
+    }
+    match sqlx_error(error) {
+        Some(error) => matches!(
+            error,
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut
+        ),
+        None => matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_)),
+    }
+}
+
+fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(error))
         | DbErr::Exec(RuntimeErr::SqlxError(error))
-        | DbErr::Query(RuntimeErr::SqlxError(error)) => error.as_database_error(),
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
         _ => None,
     }
+}
+
+/// What the database itself reported, if it was the database.
+fn reported(error: &DbErr) -> Option<&dyn DatabaseError> {
+    sqlx_error(error)?.as_database_error()
 }
 
 /// Data faults that MariaDB and MySQL report under a general SQLSTATE: packet too large,
@@ -142,7 +180,7 @@ fn class(error: &dyn DatabaseError) -> Class {
         return Class::Data;
     }
     match code.get(..2) {
-        // 21: PostgreSQL found one key twice in a statement, by a collation of its own.
+        Some("21") if code == "21000" => Class::KeyTwice,
         Some("21" | "22" | "23") => Class::Data,
         Some("42") => Class::Structure,
         _ => Class::Other,

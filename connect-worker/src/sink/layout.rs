@@ -1,4 +1,4 @@
-use shared::connect_json::{Schema, Type, Value};
+use shared::connect_json::{Field, Logical, Schema, Type, Value};
 
 use super::record::Place;
 use crate::config::{KeyMode, TableRules};
@@ -7,6 +7,8 @@ use crate::config::{KeyMode, TableRules};
 #[derive(Debug, PartialEq)]
 pub(super) struct Layout {
     pub(super) columns: Vec<Column>,
+    /// Columns whose default takes the place of a null.
+    defaults: Vec<usize>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -55,18 +57,20 @@ impl Layout {
             _ => Vec::new(),
         };
         for (index, field) in value.fields().iter().enumerate() {
+            let is_key = value_keys.contains(&field.name.as_str());
             let from_key = key_columns
                 .iter()
                 .position(|column| column.name == field.name);
-            columns.push(match from_key {
-                Some(position) => key_columns.remove(position),
-                None => Column {
+            if let Some(position) = from_key {
+                columns.push(key_columns.remove(position));
+            } else if is_key || rules.fields.allows(place.topic, &field.name) {
+                columns.push(Column {
                     name: field.name.clone(),
-                    schema: field.schema.clone(),
-                    is_key: value_keys.contains(&field.name.as_str()),
+                    schema: column_schema(rules, field),
+                    is_key,
                     source: Source::Value(index),
-                },
-            });
+                });
+            }
         }
         key_columns.sort_by(|a, b| a.name.cmp(&b.name));
         columns.append(&mut key_columns);
@@ -76,7 +80,15 @@ impl Layout {
                 "No fields found using key and value schemas for table: {topic}"
             ));
         }
-        Ok(Self { columns })
+        Ok(Self::new(rules, columns))
+    }
+
+    fn new(rules: &TableRules, columns: Vec<Column>) -> Self {
+        let defaults = columns.iter().enumerate().filter(|(_, column)| {
+            rules.replace_null_with_default && column.schema.default.is_some()
+        });
+        let defaults = defaults.map(|(index, _)| index).collect();
+        Self { columns, defaults }
     }
 
     /// The key columns alone, by name, for a delete.
@@ -87,7 +99,7 @@ impl Layout {
     ) -> Result<Self, LayoutError> {
         let mut columns = record_key(rules, place, key)?;
         columns.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { columns })
+        Ok(Self::new(rules, columns))
     }
 
     pub(super) fn has_key(&self) -> bool {
@@ -96,6 +108,18 @@ impl Layout {
 
     /// A row's values in the order of the columns.
     pub(super) fn values(&self, place: &Place<'_>, key: Value, value: Value) -> Vec<Value> {
+        let mut values = self.given(place, key, value);
+        for &index in &self.defaults {
+            if let (Value::Null, Some(default)) =
+                (&values[index], &self.columns[index].schema.default)
+            {
+                values[index] = default.clone();
+            }
+        }
+        values
+    }
+
+    fn given(&self, place: &Place<'_>, key: Value, value: Value) -> Vec<Value> {
         let Value::Struct(mut fields) = value else {
             return self.key_values(place, key);
         };
@@ -128,6 +152,23 @@ impl Layout {
             Source::Offset => Value::Int64(place.offset),
         };
         self.columns.iter().map(value).collect()
+    }
+}
+
+/// What `timestamp.fields.list` names is a point in time. Its values stay numbers or text
+/// until they are bound.
+fn column_schema(rules: &TableRules, field: &Field) -> Schema {
+    let schema = &field.schema;
+    let is_raw = schema.logical.is_none() && matches!(schema.kind, Type::Int64 | Type::String);
+    if !is_raw || !rules.timestamps.names.contains(&field.name) {
+        return schema.clone();
+    }
+    Schema {
+        kind: Type::String,
+        logical: Some(Logical::Timestamp),
+        // A literal of another type.
+        default: None,
+        ..schema.clone()
     }
 }
 

@@ -8,14 +8,25 @@ use super::error::{BadRecord, Stage, TaskError, WriteError};
 use super::record::{Row, RowMapper};
 use super::task::TaskId;
 use super::writer::Writer;
-use crate::config::SinkConfig;
+use crate::config::{ErrorLog, SinkConfig};
 
 /// From records to committed rows; knows nothing of consumers and retries.
 pub struct Pipeline {
     mapper: RowMapper,
     writer: Writer,
-    /// `None`: the first bad record ends the task.
-    dead_letters: Option<DeadLetters>,
+    bad: BadRecords,
+    log: ErrorLog,
+    task: TaskId,
+}
+
+/// What is done with records that can never be written.
+enum BadRecords {
+    /// The first ends the task.
+    Fail,
+    /// Those that cannot be read are left out. What the database refuses is left out too
+    /// only if the log tells of it: somebody must hear of lost rows.
+    Skip,
+    DeadLetters(Box<DeadLetters>),
 }
 
 /// What became of a batch.
@@ -42,57 +53,108 @@ impl Pipeline {
         db: DatabaseConnection,
         kafka: &KafkaSettings,
     ) -> Self {
-        let rules = config
-            .errors
-            .dead_letters
-            .clone()
-            .filter(|_| config.errors.tolerate);
+        let bad = match (config.errors.tolerate, config.errors.dead_letters.clone()) {
+            (false, _) => BadRecords::Fail,
+            (true, None) => BadRecords::Skip,
+            (true, Some(rules)) => {
+                let dead_letters = DeadLetters::new(task, config, rules, kafka);
+                BadRecords::DeadLetters(Box::new(dead_letters))
+            }
+        };
         Self {
             mapper: RowMapper::new(&task.connector, config),
             writer: Writer::new(db, &config.tables),
-            dead_letters: rules.map(|rules| DeadLetters::new(task, config, rules, kafka)),
+            bad,
+            log: config.errors.log,
+            task: task.clone(),
         }
     }
 
     /// Creates the dead-letter topic, if there is to be one.
     pub(super) async fn ensure_topic(&self) -> Result<(), TopicError> {
-        match &self.dead_letters {
-            Some(dead_letters) => dead_letters.ensure_topic().await,
-            None => Ok(()),
+        match &self.bad {
+            BadRecords::DeadLetters(dead_letters) => dead_letters.ensure_topic().await,
+            BadRecords::Fail | BadRecords::Skip => Ok(()),
         }
     }
 
     /// Once this returns, every record of the batch is in the database or in the
-    /// dead-letter topic.
+    /// dead-letter topic, or was skipped as the configuration says.
     pub async fn write<M: Message>(&mut self, batch: &[M]) -> Result<Written, BatchError> {
         let (rows, mut bad) = self.map(batch);
-        match &mut self.dead_letters {
-            None => {
-                if let Some((_, bad)) = bad.pop() {
-                    return Err(BatchError::Task(bad.into()));
-                }
-                self.write_all_or_none(batch, &rows).await?;
-            }
-            Some(dead_letters) => {
-                bad.extend(write_around_bad_rows(&mut self.writer, batch, &rows).await?);
-                if !bad.is_empty() {
-                    let first = &bad[0].1;
-                    tracing::warn!(records = bad.len(), %first, "records to the dead-letter topic");
-                    dead_letters
-                        .send(batch, &bad)
-                        .await
-                        .map_err(BatchError::Broker)?;
-                }
-            }
+        if let BadRecords::Fail = self.bad
+            && let Some((index, bad)) = bad.pop()
+        {
+            self.tell(batch.get(index), &bad);
+            return Err(BatchError::Task(bad.into()));
         }
+        if self.finds_refused() {
+            bad.extend(write_around_bad_rows(&mut self.writer, batch, &rows).await?);
+        } else {
+            self.write_all_or_none(batch, &rows).await?;
+        }
+        self.report(batch, &bad).await?;
+        let dead_letters = match self.bad {
+            BadRecords::DeadLetters(_) => bad.len(),
+            BadRecords::Fail | BadRecords::Skip => 0,
+        };
         Ok(Written {
             records: batch.len(),
-            dead_letters: bad.len(),
+            dead_letters,
         })
     }
 
-    /// Without a dead-letter topic nothing after a bad record is wanted: the first is found
-    /// and the rest not looked at.
+    /// Whether rows that the database refuses are set aside.
+    fn finds_refused(&self) -> bool {
+        match self.bad {
+            BadRecords::Fail => false,
+            BadRecords::Skip => self.log.enabled,
+            BadRecords::DeadLetters(_) => true,
+        }
+    }
+
+    async fn report<M: Message>(
+        &mut self,
+        batch: &[M],
+        bad: &[(usize, BadRecord)],
+    ) -> Result<(), BatchError> {
+        let Some((_, first)) = bad.first() else {
+            return Ok(());
+        };
+        for (index, reason) in bad {
+            self.tell(batch.get(*index), reason);
+        }
+        if let BadRecords::DeadLetters(dead_letters) = &mut self.bad {
+            tracing::warn!(records = bad.len(), %first, "records to the dead-letter topic");
+            let sent = dead_letters.send(batch, bad).await;
+            return sent.map_err(BatchError::Broker);
+        }
+        tracing::warn!(records = bad.len(), %first, "records skipped");
+        Ok(())
+    }
+
+    /// `errors.log.enable`: one line for each.
+    fn tell(&self, message: Option<&impl Message>, bad: &BadRecord) {
+        if !self.log.enabled {
+            return;
+        }
+        let text =
+            |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let message = message.filter(|_| self.log.messages);
+        tracing::error!(
+            task = %self.task,
+            stage = bad.stage.name(),
+            topic = bad.topic,
+            partition = bad.partition,
+            offset = bad.offset,
+            reason = bad.message,
+            key = message.and_then(|message| text(message.key())),
+            value = message.and_then(|message| text(message.payload())),
+            "error encountered in task"
+        );
+    }
+
+    /// Where a bad record ends the task, nothing after it is wanted.
     fn map<M: Message>(&mut self, batch: &[M]) -> (Vec<Row>, Vec<(usize, BadRecord)>) {
         let mut rows = Vec::with_capacity(batch.len());
         let mut bad = Vec::new();
@@ -101,7 +163,7 @@ impl Pipeline {
                 Ok(row) => rows.extend(row),
                 Err(reason) => bad.push((index, reason)),
             }
-            if !bad.is_empty() && self.dead_letters.is_none() {
+            if matches!(self.bad, BadRecords::Fail) && !bad.is_empty() {
                 break;
             }
         }
@@ -158,7 +220,9 @@ fn refused(message: &impl Message, reason: String) -> BadRecord {
 impl From<WriteError> for BatchError {
     fn from(error: WriteError) -> Self {
         match error {
-            WriteError::Data(text) | WriteError::Table(text) => Self::Task(TaskError::Table(text)),
+            WriteError::Data(text) | WriteError::KeyTwice(text) | WriteError::Table(text) => {
+                Self::Task(TaskError::Table(text))
+            }
             WriteError::Structure(error) => Self::Structure(error),
             WriteError::Infrastructure(error) => Self::Database(error),
         }

@@ -1,7 +1,7 @@
 //! Which statements a batch needs. Rows of one table and one layout share statements as
 //! far as that changes nothing: the result is that of writing them one by one.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use shared::connect_json::Value;
@@ -17,7 +17,8 @@ pub(super) struct Group<'r> {
 }
 
 /// Groups in the order in which they are to be written. Each table's rows keep their
-/// order; with `upsert`, of the rows of one key only the last is left.
+/// order; with `upsert`, of the writes of one key only the last is left, and its deletes if
+/// there were any.
 pub(super) fn groups(rows: &[Row], upsert: bool) -> Vec<Group<'_>> {
     by_table(rows)
         .into_iter()
@@ -43,12 +44,17 @@ fn table_groups<'r>(rows: &[&'r Row], upsert: bool) -> Vec<Group<'r>> {
         let keyed = segment.iter().all(|row| row.layout.has_key());
         if upsert && keyed {
             let last = last_of_each_key(segment);
-            // Now that no key is left twice, deletes and writes cannot meet.
-            let (deletes, writes): (Vec<_>, Vec<_>) = last
-                .into_iter()
-                .partition(|row| row.change == Change::Delete);
-            append_runs(&mut groups, &deletes);
-            append_runs(&mut groups, &writes);
+            match last.iter().all(|row| equal_as_bytes(row)) {
+                // Within a key, its delete comes first; between keys, the order is free.
+                true => {
+                    let (deletes, writes): (Vec<_>, Vec<_>) = last
+                        .into_iter()
+                        .partition(|row| row.change == Change::Delete);
+                    append_runs(&mut groups, &deletes);
+                    append_runs(&mut groups, &writes);
+                }
+                false => append_runs(&mut groups, &last),
+            }
         } else {
             append_runs(&mut groups, segment);
         }
@@ -76,16 +82,36 @@ fn segments<'s, 'r>(rows: &'s [&'r Row]) -> Vec<&'s [&'r Row]> {
     segments
 }
 
+/// In their order, of each key the last delete and, if it came later, the last write: an
+/// update of the row that was to be deleted would keep what this row does not name.
 fn last_of_each_key<'r>(rows: &[&'r Row]) -> Vec<&'r Row> {
-    let mut seen = HashSet::with_capacity(rows.len());
-    let mut last: Vec<&Row> = rows
-        .iter()
-        .rev()
-        .copied()
-        .filter(|row| seen.insert(key(row)))
-        .collect();
+    let mut seen: HashMap<_, Change> = HashMap::with_capacity(rows.len());
+    let is_last = |row: &&Row| match seen.insert(key(row), row.change) {
+        None => true,
+        Some(later) => {
+            let deletes = row.change == Change::Delete && later == Change::Write;
+            if !deletes {
+                seen.insert(key(row), later);
+            }
+            deletes
+        }
+    };
+    let mut last: Vec<&Row> = rows.iter().rev().copied().filter(is_last).collect();
     last.reverse();
     last
+}
+
+/// Whether the database can only hold keys to be equal that are so byte by byte. Its
+/// collation may ignore case, and it takes 1.0 for 1.00.
+fn equal_as_bytes(row: &Row) -> bool {
+    let mut columns = row.layout.columns.iter().zip(&row.values);
+    columns.all(|(column, value)| {
+        !column.is_key
+            || !matches!(
+                value,
+                Value::String(_) | Value::Decimal(_) | Value::Float32(_) | Value::Float64(_)
+            )
+    })
 }
 
 fn append_runs<'r>(groups: &mut Vec<Group<'r>>, rows: &[&'r Row]) {
@@ -217,8 +243,9 @@ mod tests {
         assert_eq!(plan(&[write(1), delete(1)], true), ["-1"]);
         assert_eq!(
             plan(&[write(1), delete(1), write(1), delete(2)], true),
-            ["-3", "2"]
+            ["-1 3", "2"]
         );
+        assert_eq!(plan(&[delete(1), write(1), delete(1)], true), ["-2"]);
         assert_eq!(
             plan(&[write(1), delete(1), write(1)], false),
             ["0", "-1", "2"]

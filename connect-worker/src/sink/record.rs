@@ -2,13 +2,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rdkafka::Message;
-use shared::connect_json::{ConvertError, Decoder, Record, Schema, Type, Value};
+use shared::connect_json::{ConvertError, Decoder, Field, Record, Schema, Type, Value};
 
 use super::error::{BadRecord, Stage};
 use super::layout::Layout;
-use crate::config::{Converter, Dots, KeyMode, OnTombstone, SinkConfig, TableFormat, TableRules};
+use crate::config::{
+    Converter, Dots, FieldFilter, KeyMode, OnTombstone, SinkConfig, TableFormat, TableRules,
+};
 use crate::dialect::TableName;
-use crate::transforms::{ConnectRecord, Transforms};
+use crate::transforms::{ConnectRecord, Derived, Transforms};
 
 const DATA_EXCEPTION: &str = "org.apache.kafka.connect.errors.DataException";
 const CONNECT_EXCEPTION: &str = "org.apache.kafka.connect.errors.ConnectException";
@@ -55,6 +57,7 @@ pub(super) struct RowMapper {
     key: Decoding,
     value: Decoding,
     transforms: Transforms,
+    text_schemas: Derived,
     tables: HashMap<String, Arc<TableName>>,
     layouts: HashMap<LayoutKey, CachedLayout>,
 }
@@ -112,6 +115,7 @@ impl RowMapper {
             key: Decoding::new(config.key_converter),
             value: Decoding::new(config.value_converter),
             transforms: Transforms::new(&config.transforms),
+            text_schemas: Derived::default(),
             tables: HashMap::new(),
             layouts: HashMap::new(),
         }
@@ -164,6 +168,13 @@ impl RowMapper {
                 schema: Some(schema),
                 value: value @ Value::Struct(_),
             }) => self.write(index, place, key, (schema, value)).map(Some),
+            Some(Record {
+                schema: Some(schema),
+                value: Value::String(text),
+            }) if self.rules.text_column.is_some() => {
+                let value = self.text_row(&place, &schema, text)?;
+                self.write(index, place, key, value).map(Some)
+            }
             Some(record) => Err(self.refuse(place, VALUE_NEEDED, &describe(&record, "value"))),
         }
     }
@@ -189,6 +200,42 @@ impl RowMapper {
             layout,
             values,
         })
+    }
+
+    /// Text as a struct of one field.
+    fn text_row(
+        &mut self,
+        place: &Place<'_>,
+        schema: &Arc<Schema>,
+        text: String,
+    ) -> Result<(Arc<Schema>, Value), BadRecord> {
+        let filtered = !matches!(self.rules.fields, FieldFilter::All);
+        let unfit = [
+            ("fields.whitelist", filtered),
+            (
+                "timestamp.fields.list",
+                !self.rules.timestamps.names.is_empty(),
+            ),
+        ];
+        let unfit: Vec<_> = unfit
+            .iter()
+            .filter(|(_, set)| *set)
+            .map(|(key, _)| *key)
+            .collect();
+        if !unfit.is_empty() {
+            let text = format!("{} not applicable to String values", unfit.join(", "));
+            return Err(place.bad(Stage::Put, text, CONNECT_EXCEPTION));
+        }
+        let name = self.rules.text_column.clone().unwrap_or_default();
+        let wrap = |text: &Schema| {
+            let field = Field {
+                name,
+                schema: text.clone(),
+            };
+            Ok(Schema::required(Type::Struct(vec![field])))
+        };
+        let wrapped = self.text_schemas.get_or_make(schema, wrap)?;
+        Ok((wrapped, Value::Struct(vec![Value::String(text)])))
     }
 
     fn tombstone(
@@ -296,24 +343,37 @@ impl RowMapper {
 }
 
 const KEY_NEEDED: &str = "a non-null key and non-null Struct or primitive key schema";
-const VALUE_NEEDED: &str = "a non-null Struct value and non-null Struct schema";
+const VALUE_NEEDED: &str = "a non-null Struct or String value and non-null Struct or String schema";
 
 impl TableFormat {
     fn table(&self, topic: &str) -> TableName {
         let whole = |name: String| TableName { schema: None, name };
+        if let Some(name) = self.mapping.get(topic) {
+            return qualified(name);
+        }
         match self.dots {
             Dots::Replace => whole(self.format.replace("${topic}", &topic.replace('.', "_"))),
-            Dots::Qualify => {
+            Dots::Qualify => qualified(&self.format.replace("${topic}", topic)),
+            Dots::Normalize => {
                 let name = self.format.replace("${topic}", topic);
-                match name.split_once('.') {
-                    Some((schema, name)) => TableName {
-                        schema: Some(schema.to_owned()),
-                        name: name.to_owned(),
-                    },
-                    None => whole(name),
-                }
+                let keep = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                whole(
+                    name.chars()
+                        .map(|c| if keep(c) { c } else { '_' })
+                        .collect(),
+                )
             }
         }
+    }
+}
+
+fn qualified(name: &str) -> TableName {
+    let (schema, name) = name
+        .split_once('.')
+        .map_or((None, name), |(schema, name)| (Some(schema), name));
+    TableName {
+        schema: schema.map(str::to_owned),
+        name: name.to_owned(),
     }
 }
 

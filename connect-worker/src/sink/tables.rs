@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection};
+use shared::connect_json::Schema;
 
+use super::bind::wall_clock;
 use super::error::WriteError;
 use super::layout::{Column, Layout};
 use super::record::{Change, Row};
 use crate::config::{InsertMode, OnTombstone, TableRules};
-use crate::dialect::{Dialect, TableName, Target, TargetColumn};
+use crate::dialect::{Dialect, Quoting, TableName, Target, TargetColumn};
 
 #[derive(Debug)]
 pub(super) struct Tables {
@@ -22,6 +24,7 @@ pub(super) struct Tables {
 struct Table {
     /// Name and type of each column; none if there is no such table.
     columns: Vec<(String, String)>,
+    is_view: bool,
     targets: Vec<(Arc<Layout>, Arc<Target>)>,
 }
 
@@ -61,15 +64,10 @@ impl Tables {
         }
         let name = &*row.table;
         if !self.known.contains_key(name) {
-            let columns = describe(db, self.dialect, name).await?;
-            self.known.insert(
-                name.clone(),
-                Table {
-                    columns,
-                    targets: Vec::new(),
-                },
-            );
+            let table = describe(db, self.dialect, name).await?;
+            self.known.insert(name.clone(), table);
         }
+        self.check_kind(name)?;
         let missing_table = self
             .known
             .get(name)
@@ -85,14 +83,8 @@ impl Tables {
             self.evolve(db, row).await?
         };
         if changed {
-            let columns = describe(db, self.dialect, name).await?;
-            self.known.insert(
-                name.clone(),
-                Table {
-                    columns,
-                    targets: Vec::new(),
-                },
-            );
+            let table = describe(db, self.dialect, name).await?;
+            self.known.insert(name.clone(), table);
         }
         self.check_key(row)?;
         self.add_target(row)
@@ -136,8 +128,17 @@ impl Tables {
         if missing.is_empty() {
             return Ok(false);
         }
+        if table.is_view {
+            let text = self.missing_fields(&row.table, &missing);
+            return Err(WriteError::Table(format!(
+                "{text} and a view cannot be altered"
+            )));
+        }
         if !self.rules.evolve {
-            return Err(WriteError::Table(self.missing_fields(&row.table, &missing)));
+            let text = self.missing_fields(&row.table, &missing);
+            return Err(WriteError::Table(format!(
+                "{text} and auto-evolution is disabled"
+            )));
         }
         for column in &missing {
             if !column.schema.optional && column.schema.default.is_none() {
@@ -168,16 +169,43 @@ impl Tables {
         };
         let fields: Vec<_> = missing.iter().map(describe).collect();
         format!(
-            "Table {} is missing fields ([{}]) and auto-evolution is disabled",
+            "Table {} is missing fields ([{}])",
             self.dialect.quote_table(table),
             fields.join(", ")
         )
     }
 
+    fn check_kind(&self, name: &TableName) -> Result<(), WriteError> {
+        let Some(table) = self
+            .known
+            .get(name)
+            .filter(|table| !table.columns.is_empty())
+        else {
+            return Ok(());
+        };
+        let (kind, allowed) = match table.is_view {
+            true => ("VIEW", self.rules.kinds.views),
+            false => ("TABLE", self.rules.kinds.tables),
+        };
+        if allowed {
+            return Ok(());
+        }
+        let name = self.dialect.quote_table(name);
+        Err(WriteError::Table(format!(
+            "{name} is a {kind}, which table.types does not name"
+        )))
+    }
+
     fn check_key(&self, row: &Row) -> Result<(), WriteError> {
-        if self.rules.insert_mode == InsertMode::Upsert && !row.layout.has_key() {
+        let mode = match self.rules.insert_mode {
+            InsertMode::Insert => return Ok(()),
+            InsertMode::Upsert => "UPSERT",
+            // Without a key every row would be updated.
+            InsertMode::Update => "UPDATE",
+        };
+        if !row.layout.has_key() {
             return Err(WriteError::Table(format!(
-                "Write to table '{}' in UPSERT mode requires key field names to be known, check \
+                "Write to table '{}' in {mode} mode requires key field names to be known, check \
                  the primary key configuration",
                 self.dialect.quote_table(&row.table)
             )));
@@ -217,7 +245,8 @@ impl Tables {
     fn find<'t>(&self, table: &'t Table, name: &str) -> Option<&'t (String, String)> {
         let exact = table.columns.iter().find(|(column, _)| column == name);
         exact.or_else(|| {
-            let cares = self.dialect.backend() == sea_orm::DatabaseBackend::Postgres;
+            let cares = self.dialect.backend() == sea_orm::DatabaseBackend::Postgres
+                && self.dialect.quoting() == Quoting::Always;
             let mut columns = table.columns.iter().filter(|_| !cares);
             columns.find(|(column, _)| column.eq_ignore_ascii_case(name))
         })
@@ -238,19 +267,35 @@ impl Tables {
         Ok(TargetColumn {
             name: column.name.clone(),
             db_type,
-            schema: schema.clone(),
+            schema: self.with_local_default(schema),
             is_key: column.is_key,
         })
+    }
+
+    /// A column's default is the value that a row without it would have got.
+    fn with_local_default(&self, schema: &Schema) -> Schema {
+        let mut schema = schema.clone();
+        if self.dialect.backend() != sea_orm::DatabaseBackend::Sqlite
+            && let Some(default) = &schema.default
+            && let Some(local) = wall_clock(default, &self.rules.zones)
+        {
+            schema.default = Some(local);
+        }
+        schema
     }
 }
 
 async fn describe(
     db: &DatabaseConnection,
     dialect: &'static dyn Dialect,
-    table: &TableName,
-) -> Result<Vec<(String, String)>, WriteError> {
-    let rows = db.query_all_raw(dialect.describe(table)).await?;
-    let column =
-        |row: &sea_orm::QueryResult| Ok((row.try_get("", "name")?, row.try_get("", "type")?));
-    rows.iter().map(column).collect()
+    name: &TableName,
+) -> Result<Table, WriteError> {
+    let rows = db.query_all_raw(dialect.describe(name)).await?;
+    let mut table = Table::default();
+    for row in rows {
+        table.is_view = row.try_get::<String>("", "kind")? == "VIEW";
+        let column = (row.try_get("", "name")?, row.try_get("", "type")?);
+        table.columns.push(column);
+    }
+    Ok(table)
 }

@@ -11,17 +11,19 @@ use shared::kafka::{BatchConsumer, KafkaSettings, TopicError};
 use shared::settings::DatabaseSettings;
 use tokio_util::sync::CancellationToken;
 
-use super::consumer::subscribe;
-use super::error::{TaskError, is_lock_conflict};
+use super::consumer::{matching, subscribe};
+use super::error::{TaskError, is_connection_failure, is_lock_conflict};
 use super::metrics::{SinkMetrics, TaskMetrics};
 use super::pipeline::{BatchError, Pipeline, Written};
-use crate::config::{Retries, SinkConfig};
+use crate::config::{Retries, SinkConfig, Topics};
 
 /// How long a batch is kept while the database is away, as a member of the group that
 /// takes no part in it. Well below `max.poll.interval.ms`, five minutes, after which the
 /// group gives the partitions to others.
 const PATIENCE: Duration = Duration::from_secs(60);
 const BROKER_DELAY: Duration = Duration::from_secs(1);
+/// How often to look for topics that match; `metadata.max.age.ms` says otherwise.
+const NEW_TOPICS: Duration = Duration::from_secs(30);
 const LOCK_DELAY: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +46,17 @@ pub struct Task {
     /// `None` while the database does not answer: others may take the partitions.
     consumer: Option<BatchConsumer>,
     topic_ensured: bool,
+    topics: Subscription,
     work: Work,
+}
+
+/// The topics that a task consumes.
+struct Subscription {
+    wanted: Topics,
+    topics: Vec<String>,
+    /// When to look for new ones: names need no looking.
+    look_at: Option<Instant>,
+    look_every: Duration,
 }
 
 /// What happened in a step.
@@ -77,13 +89,16 @@ impl Task {
             pipeline: Pipeline::new(&id, &config, db, kafka),
             effort: Effort {
                 rules: config.retries,
+                connection: config.connection,
                 failures: 0,
+                unreachable: 0,
             },
             metrics: metrics.of(&id),
         };
         let kafka = kafka.clone();
         Ok(Self {
             id,
+            topics: Subscription::new(&config),
             config,
             kafka,
             consumer: None,
@@ -107,6 +122,7 @@ impl Task {
         };
         let batch = tokio::select! {
             batch = consumer.next_batch() => batch,
+            () = self.topics.time_to_look() => return Ok(Step::Waited),
             () = stop.cancelled() => return Ok(Step::Stopped),
         };
         let batch = match batch {
@@ -153,11 +169,23 @@ impl Task {
             }
             self.topic_ensured = true;
         }
+        match self.topics.look(&self.kafka).await {
+            Ok(false) => {}
+            // The group's other members keep their partitions until this one is back.
+            Ok(true) => self.leave_group().await,
+            Err(error) => {
+                tracing::warn!(%error, "the broker does not tell its topics");
+                return Ok(Some(BROKER_DELAY));
+            }
+        }
+        if self.topics.topics.is_empty() {
+            return Ok(Some(BROKER_DELAY));
+        }
         if self.consumer.is_none() {
             if let Err(error) = self.work.pipeline.ping().await {
                 return self.work.failed(error).map(Some);
             }
-            let consumer = subscribe(&self.kafka, &self.id, &self.config)?;
+            let consumer = subscribe(&self.kafka, &self.id, &self.config, &self.topics.topics)?;
             self.consumer = Some(consumer);
         }
         Ok(None)
@@ -166,6 +194,51 @@ impl Task {
     async fn leave_group(&mut self) {
         if let Some(consumer) = self.consumer.take() {
             consumer.close().await;
+        }
+    }
+}
+
+impl Subscription {
+    fn new(config: &SinkConfig) -> Self {
+        let every = config.consumer.get("metadata.max.age.ms");
+        let every = every.and_then(|millis| millis.parse().ok());
+        let (topics, look_at) = match &config.topics {
+            Topics::Named(names) => (names.clone(), None),
+            Topics::Matching(_) => (Vec::new(), Some(Instant::now())),
+        };
+        Self {
+            wanted: config.topics.clone(),
+            topics,
+            look_at,
+            look_every: every.map_or(NEW_TOPICS, Duration::from_millis),
+        }
+    }
+
+    /// Looks for topics if it is time to; whether they are others now.
+    async fn look(&mut self, kafka: &KafkaSettings) -> Result<bool, KafkaError> {
+        let due = self.look_at.is_some_and(|at| at <= Instant::now());
+        let Topics::Matching(regex) = &self.wanted else {
+            return Ok(false);
+        };
+        if !due {
+            return Ok(false);
+        }
+        let found = matching(kafka, regex).await?;
+        let wait = if found.is_empty() {
+            BROKER_DELAY.min(self.look_every)
+        } else {
+            self.look_every
+        };
+        self.look_at = Some(Instant::now() + wait);
+        let changed = found != self.topics;
+        self.topics = found;
+        Ok(changed)
+    }
+
+    async fn time_to_look(&self) {
+        match self.look_at {
+            Some(at) => tokio::time::sleep_until(at.into()).await,
+            None => std::future::pending().await,
         }
     }
 }
@@ -223,7 +296,10 @@ impl Work {
 /// Counts the attempts that failed in a row.
 struct Effort {
     rules: Retries,
+    /// For a database that cannot be reached, where that is counted apart.
+    connection: Option<Retries>,
     failures: u32,
+    unreachable: u32,
 }
 
 impl Effort {
@@ -232,10 +308,16 @@ impl Effort {
             tracing::info!(attempts = self.failures, "written at last");
         }
         self.failures = 0;
+        self.unreachable = 0;
     }
 
     /// How long to wait before the next attempt, if there is to be one.
     fn failed(&mut self, source: DbErr) -> Result<Duration, TaskError> {
+        if let Some(rules) = self.connection
+            && is_connection_failure(&source)
+        {
+            return self.not_connected(rules, source);
+        }
         if self.failures >= self.rules.max {
             return Err(TaskError::Database {
                 retries: self.failures,
@@ -253,6 +335,16 @@ impl Effort {
         } else {
             delay
         })
+    }
+
+    fn not_connected(&mut self, rules: Retries, source: DbErr) -> Result<Duration, TaskError> {
+        if self.unreachable >= rules.max {
+            let attempts = self.unreachable + 1;
+            return Err(TaskError::Connection { attempts, source });
+        }
+        self.unreachable += 1;
+        tracing::warn!(error = %source, attempts = self.unreachable, "no connection yet");
+        Ok(rules.delay)
     }
 }
 
@@ -289,7 +381,12 @@ mod tests {
             max: 2,
             delay: Duration::from_secs(3),
         };
-        let mut effort = Effort { rules, failures: 0 };
+        let mut effort = Effort {
+            rules,
+            connection: None,
+            failures: 0,
+            unreachable: 0,
+        };
         let broken = || DbErr::Custom("gone".to_owned());
         assert_eq!(effort.failed(broken()).unwrap(), rules.delay);
         effort.succeeded();

@@ -38,8 +38,16 @@ fn sextet(symbol: u8) -> Option<u8> {
     }
 }
 
+/// Beyond what any database's numbers have room for: such a value is an accident, or meant
+/// to exhaust whoever writes it out.
+const LARGEST_UNSCALED: usize = 8 * 1024;
+const LARGEST_SCALE: u32 = 100_000;
+
 /// The decimal text of a big-endian two's complement integer times 10^-scale.
 pub(super) fn decimal_text(unscaled: &[u8], scale: i32) -> Option<String> {
+    if unscaled.len() > LARGEST_UNSCALED || scale.unsigned_abs() > LARGEST_SCALE {
+        return None;
+    }
     let negative = *unscaled.first()? & 0x80 != 0;
     let mut digits = decimal_digits(&magnitude(unscaled, negative));
     let places = usize::try_from(scale.unsigned_abs()).ok()?;
@@ -118,5 +126,7 @@ mod tests {
             assert_eq!(decimal_text(bytes, scale).as_deref(), Some(text));
         }
         assert_eq!(decimal_text(&[], 2), None);
+        assert_eq!(decimal_text(&[1], i32::MAX), None);
+        assert_eq!(decimal_text(&[1; 100_000], 0), None);
     }
 }
