@@ -58,6 +58,13 @@ impl OrdersDatabase {
         select(&self.0, &ORDERS, "user_id", user).await
     }
 
+    /// How many of these orders it has.
+    pub async fn count_orders(&self, ids: &[OrderId]) -> Result<u64, DbErr> {
+        let these = Expr::col("id").is_in(ids.iter().map(OrderId::to_string));
+        let mut query = Query::select();
+        count(&self.0, query.from(ORDERS.name).and_where(these).take()).await
+    }
+
     /// Orders and outcomes together.
     pub async fn count_rows(&self) -> Result<u64, DbErr> {
         let orders = count(&self.0, Query::select().from(ORDERS.name).take()).await?;
@@ -71,6 +78,15 @@ impl OrdersDatabase {
 }
 
 impl CatalogDatabase {
+    /// How many of these orders it has decided on.
+    pub async fn count_reserved(&self, ids: &[OrderId]) -> Result<u64, DbErr> {
+        let these = Expr::col("reference").is_in(ids.iter().map(OrderId::to_string));
+        let reserve = Expr::col("kind").eq("reserve");
+        let mut query = Query::select();
+        query.from(STOCK_LEDGER.name).and_where(these);
+        count(&self.0, query.and_where(reserve).take()).await
+    }
+
     /// All movements of orders.
     pub async fn count_reservations(&self) -> Result<u64, DbErr> {
         let reserve = Expr::col("kind").eq("reserve");

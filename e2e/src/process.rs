@@ -1,5 +1,8 @@
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -25,6 +28,17 @@ pub enum Signal {
     Thaw,
 }
 
+impl Signal {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Terminate => "TERM",
+            Self::Interrupt => "INT",
+            Self::Freeze => "STOP",
+            Self::Thaw => "CONT",
+        }
+    }
+}
+
 /// A program of the pair, killed when dropped. It can be started again, with the same
 /// settings on the same port.
 pub struct Process {
@@ -36,6 +50,8 @@ pub struct Process {
 struct State {
     command: Command,
     child: Option<Child>,
+    /// The pid of one that somebody else has started.
+    adopted: Option<u32>,
 }
 
 impl Process {
@@ -47,10 +63,52 @@ impl Process {
             state: Mutex::new(State {
                 command,
                 child: None,
+                adopted: None,
             }),
         };
         process.start_again()?;
         Ok(process)
+    }
+
+    /// One that runs already, and which a restart starts as it was started: program,
+    /// arguments, environment, folder and log. It outlives this value unless restarted.
+    pub fn adopt(name: &str, pid: u32) -> anyhow::Result<Self> {
+        let running = PathBuf::from(format!("/proc/{pid}"));
+        let words = |file: &str| -> anyhow::Result<Vec<OsString>> {
+            let bytes = std::fs::read(running.join(file))?;
+            let words = bytes
+                .split(|byte| *byte == 0)
+                .filter(|word| !word.is_empty());
+            Ok(words
+                .map(|word| OsString::from_vec(word.to_vec()))
+                .collect())
+        };
+        let state = || {
+            let mut command = Command::new(words("cmdline")?.first().context("it has ended")?);
+            command
+                .args(words("cmdline")?.iter().skip(1))
+                .current_dir(std::fs::read_link(running.join("cwd"))?)
+                .env_clear()
+                // Ctrl-C reaches it as little as before.
+                .process_group(0);
+            for variable in words("environ")? {
+                let variable = variable.into_vec();
+                let mut parts = variable.splitn(2, |byte| *byte == b'=');
+                if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+                    command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
+                }
+            }
+            anyhow::Ok(State {
+                command,
+                child: None,
+                adopted: Some(pid),
+            })
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            log: std::fs::read_link(running.join("fd/1"))?,
+            state: Mutex::new(state().with_context(|| format!("{name}, pid {pid}"))?),
+        })
     }
 
     pub fn start_again(&self) -> anyhow::Result<()> {
@@ -59,7 +117,8 @@ impl Process {
             .append(true)
             .open(&self.log)?;
         self.with(|state| {
-            ensure!(state.child.is_none(), "{} runs already", self.name);
+            let runs = state.child.is_some() || state.adopted.is_some();
+            ensure!(!runs, "{} runs already", self.name);
             state
                 .command
                 .stdin(Stdio::null())
@@ -73,7 +132,7 @@ impl Process {
 
     /// Sends a signal and waits for nothing.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        send(signal, self.id()?)
+        kill(signal.name(), self.id()?)
     }
 
     /// From the next start on, what happens at its crash points (see `shared::crash_point`).
@@ -103,6 +162,9 @@ impl Process {
     /// As by `kill -9`: it has no say in it.
     pub fn kill(&self) -> anyhow::Result<()> {
         self.with(|state| {
+            if let Some(pid) = state.adopted.take() {
+                return kill_adopted(pid);
+            }
             let mut child = state.child.take().context("it does not run")?;
             child.kill()?;
             child.wait()?;
@@ -112,7 +174,7 @@ impl Process {
 
     /// Asks it to stop and waits until it has.
     pub async fn stop(&self, signal: Signal, patience: Duration) -> anyhow::Result<ExitStatus> {
-        send(signal, self.id()?)?;
+        self.signal(signal)?;
         within(patience, &format!("{} stops", self.name), async || {
             self.ended()
         })
@@ -121,7 +183,10 @@ impl Process {
 
     /// Its process id.
     pub fn id(&self) -> anyhow::Result<u32> {
-        self.with(|state| Ok(state.child.as_ref().context("it does not run")?.id()))
+        self.with(|state| {
+            let own = state.child.as_ref().map(Child::id);
+            own.or(state.adopted).context("it does not run")
+        })
     }
 
     /// Its exit status once it has ended.
@@ -191,19 +256,31 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        self.with(|state| {
+            state.adopted = None;
+            Ok(())
+        })
+        .ok();
         // Where it ended before, there is nothing to kill.
         self.kill().ok();
     }
 }
 
+/// Its parent, who is another process, gets its exit status: until then it is a zombie, which
+/// has neither arguments nor open files.
+fn kill_adopted(pid: u32) -> anyhow::Result<()> {
+    kill("KILL", pid)?;
+    let line = PathBuf::from(format!("/proc/{pid}/cmdline"));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while std::fs::read(&line).is_ok_and(|line| !line.is_empty()) {
+        ensure!(Instant::now() < deadline, "pid {pid} does not go away");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
 /// By the shell's own `kill`: the standard library knows SIGKILL alone.
-fn send(signal: Signal, id: u32) -> anyhow::Result<()> {
-    let name = match signal {
-        Signal::Terminate => "TERM",
-        Signal::Interrupt => "INT",
-        Signal::Freeze => "STOP",
-        Signal::Thaw => "CONT",
-    };
+fn kill(name: &str, id: u32) -> anyhow::Result<()> {
     let status = Command::new("sh")
         .args(["-c", &format!("kill -s {name} {id}")])
         .status()?;

@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod chaos;
 mod stack;
 mod test;
 mod workspace;
@@ -38,6 +39,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Kill and freeze parts of the pair under load, on a stack of three brokers of its own
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// Passed on to e2e's `chaos` (`--help` too)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -66,6 +74,10 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             stack_task(&task, &cluster.unwrap_or(stack))
         }
         Task::Test(options) => test::run(&workspace, &stack, &options),
+        Task::Chaos { args } => {
+            let cluster = Stack::new(workspace.target(), &stack::CLUSTER);
+            chaos::run(&workspace, &cluster, &args)
+        }
         Task::Bench { args } => bench::run(&workspace, &stack, &args),
     }
 }

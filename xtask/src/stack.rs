@@ -109,6 +109,7 @@ impl Stack {
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let layout = self.layout;
         let mut environment = vec![
+            ("STACK_HOME", self.home.display().to_string()),
             ("STACK_KAFKA", kafka::bootstrap(layout.kafka)),
             ("STACK_CONNECT", connect::url(layout.connect)),
             ("STACK_MARIADB", mariadb::url(layout.mariadb)),

@@ -46,34 +46,43 @@ pub(crate) fn run(
     let steps = select(steps(), &options.only)?;
     if options.list {
         for step in steps {
-            let stack = if step.needs_stack {
-                "  (needs the stack)"
-            } else {
-                ""
+            let stack = match step.stack {
+                StackNeed::None => "",
+                StackNeed::Shared => "  (needs the stack)",
+                StackNeed::Own => "  (has a stack of its own)",
             };
             println!("{:<16} {step}{stack}", step.name);
         }
         return Ok(ExitCode::SUCCESS);
     }
     let mut report = Report::default();
-    let (with_stack, without): (Vec<_>, Vec<_>) =
-        steps.into_iter().partition(|step| step.needs_stack);
-    report.run_all(workspace, stack, &without);
-    if !report.failed() && !with_stack.is_empty() {
+    let of = |need| steps.iter().filter(move |step| step.stack == need);
+    report.run_all(workspace, stack, of(StackNeed::None));
+    if !report.failed() && of(StackNeed::Shared).next().is_some() {
         report.time("stack up", |_| stack.up());
-        report.run_all(workspace, stack, &with_stack);
+        report.run_all(workspace, stack, of(StackNeed::Shared));
         if !options.keep {
             report.time("stack down", |_| stack.down());
         }
     }
+    report.run_all(workspace, stack, of(StackNeed::Own));
     Ok(report.finish())
+}
+
+/// From cheap to dear.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StackNeed {
+    None,
+    Shared,
+    /// It starts and stops one.
+    Own,
 }
 
 struct Step {
     name: &'static str,
     cargo: String,
     environment: Option<(&'static str, &'static str)>,
-    needs_stack: bool,
+    stack: StackNeed,
 }
 
 impl Step {
@@ -82,7 +91,7 @@ impl Step {
             name,
             cargo: cargo.to_owned(),
             environment: None,
-            needs_stack: false,
+            stack: StackNeed::None,
         }
     }
 
@@ -95,7 +104,14 @@ impl Step {
 
     fn on_stack(self) -> Self {
         Self {
-            needs_stack: true,
+            stack: StackNeed::Shared,
+            ..self
+        }
+    }
+
+    fn on_own_stack(self) -> Self {
+        Self {
+            stack: StackNeed::Own,
             ..self
         }
     }
@@ -143,6 +159,8 @@ fn steps() -> Vec<Step> {
             .with("PAIR_WORLD", world)
             .on_stack()
     }));
+    // A seed under which two minutes hit everything.
+    steps.push(Step::new("chaos", "xtask chaos --minutes 2 --seed 1").on_own_stack());
     steps
 }
 
@@ -169,7 +187,12 @@ struct Report {
 }
 
 impl Report {
-    fn run_all(&mut self, workspace: &Workspace, stack: &Stack, steps: &[Step]) {
+    fn run_all<'a>(
+        &mut self,
+        workspace: &Workspace,
+        stack: &Stack,
+        steps: impl Iterator<Item = &'a Step>,
+    ) {
         for step in steps {
             if self.failed() {
                 return;
@@ -177,7 +200,7 @@ impl Report {
             println!("\n==> {}: {step}", step.name);
             let mut cargo = workspace.cargo(&step.cargo);
             cargo.envs(step.environment);
-            if step.needs_stack {
+            if step.stack == StackNeed::Shared {
                 cargo.envs(stack.environment());
             }
             self.time(step.name, |tally| {

@@ -27,6 +27,10 @@ impl Workspace {
         &self.target
     }
 
+    pub(crate) fn debug_binary(&self, name: &str) -> PathBuf {
+        self.target.join("debug").join(name)
+    }
+
     pub(crate) fn release_binary(&self, name: &str) -> PathBuf {
         self.target.join("release").join(name)
     }

@@ -114,6 +114,8 @@ plugin.path={plugins}
 plugin.discovery=service_load
 # One worker: nobody else is to come back within the default five minutes.
 scheduled.rebalance.max.delay.ms=0
+# What a killed worker writes again, and how long its group seems to lag; 60 s by default.
+offset.flush.interval.ms=5000
 # How long a killed worker's consumers hold their partitions; 45 s by default.
 consumer.session.timeout.ms=10000
 ",
