@@ -36,6 +36,11 @@ impl Faults {
         for fault in faults {
             tokio::time::sleep_until((self.began + fault.at).into()).await;
             let victim = self.victim(&fault).await?;
+            if let Some(status) = victim.ended()? {
+                let what = format!("{} ended by itself: {status}", victim.name());
+                self.report.violation(&what);
+                victim.start_again()?;
+            }
             let watch = self.watch(&fault, victim.name());
             watches.spawn_local(watch);
             inflict(&fault, victim).await?;

@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
 use e2e::within;
 use shared::contract::OrderId;
 use tokio::sync::broadcast::Receiver;
@@ -14,6 +14,8 @@ const WATCHED: usize = 24;
 /// Of a fault, while others go on: those that follow may hit what has just come back.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(300);
 const ASK_WITHIN: Duration = Duration::from_secs(2);
+/// Many faults are watched at a time, and the database has other work.
+const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// An order was answered 201.
 #[derive(Debug, Clone, Copy)]
@@ -94,8 +96,11 @@ async fn arrival(
         if found > 0 {
             first.get_or_insert(since.elapsed());
         }
-        ensure!(usize::try_from(found)? >= WATCHED, "{found} of {WATCHED}");
         let last = since.elapsed();
+        if usize::try_from(found)? < WATCHED {
+            tokio::time::sleep(ASK_EVERY).await;
+            bail!("{found} of {WATCHED}");
+        }
         Ok(Some((first.unwrap_or(last), last)))
     })
     .await
