@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use prometheus_client::metrics::gauge::Gauge;
 use serde::Serialize;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,7 +21,10 @@ struct Entry {
 
 /// What a service depends on, and how each part is doing.
 #[derive(Debug, Clone, Default)]
-pub struct Health(Arc<Mutex<BTreeMap<&'static str, Entry>>>);
+pub struct Health {
+    dependencies: Arc<Mutex<BTreeMap<&'static str, Entry>>>,
+    counts: Arc<Mutex<BTreeMap<&'static str, Gauge>>>,
+}
 
 /// A handle on one dependency, for whoever learns whether it works.
 #[derive(Debug, Clone)]
@@ -33,9 +37,16 @@ pub struct Dependency {
 pub(super) struct Report {
     status: &'static str,
     dependencies: BTreeMap<&'static str, Entry>,
+    #[serde(flatten)]
+    counts: BTreeMap<&'static str, i64>,
 }
 
 impl Health {
+    /// A number that people want to see beside the dependencies; it decides nothing.
+    pub fn count(&self, name: &'static str, gauge: Gauge) {
+        self.counts.lock().insert(name, gauge);
+    }
+
     /// A dependency without which the service is not ready.
     pub fn critical(&self, name: &'static str) -> Dependency {
         self.add(name, true)
@@ -50,7 +61,9 @@ impl Health {
         let state = State::Down {
             reason: "starting".to_owned(),
         };
-        self.0.lock().insert(name, Entry { critical, state });
+        self.dependencies
+            .lock()
+            .insert(name, Entry { critical, state });
         Dependency {
             name,
             health: self.clone(),
@@ -59,7 +72,9 @@ impl Health {
 
     /// The detail behind `/readyz`, and whether the service is ready.
     pub(super) fn report(&self) -> (bool, Report) {
-        let dependencies = self.0.lock().clone();
+        let dependencies = self.dependencies.lock().clone();
+        let counts = self.counts.lock();
+        let counts = counts.iter().map(|(name, gauge)| (*name, gauge.get()));
         let down = |critical| {
             let mut entries = dependencies.values();
             entries.any(|entry| entry.critical == critical && entry.state != State::Up)
@@ -74,6 +89,7 @@ impl Health {
             Report {
                 status,
                 dependencies,
+                counts: counts.collect(),
             },
         )
     }
@@ -92,7 +108,7 @@ impl Dependency {
 
     /// One log line per change, not per attempt.
     fn set(&self, state: State) {
-        let mut entries = self.health.0.lock();
+        let mut entries = self.health.dependencies.lock();
         let Some(entry) = entries.get_mut(self.name) else {
             return;
         };
@@ -131,5 +147,17 @@ mod tests {
         );
         broker.down("gone");
         assert!(!health.report().0);
+    }
+
+    #[test]
+    fn a_count_is_told_and_decides_nothing() {
+        let (health, letters) = (Health::default(), Gauge::default());
+        health.count("dead_letters", letters.clone());
+        letters.set(3);
+        let (ready, report) = health.report();
+        assert!(ready);
+        let expected =
+            serde_json::json!({"status": "ready", "dependencies": {}, "dead_letters": 3});
+        assert_eq!(serde_json::to_value(&report).unwrap(), expected);
     }
 }

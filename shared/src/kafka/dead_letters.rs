@@ -1,6 +1,15 @@
+mod letter;
+mod replay;
+mod topic;
+mod watch;
+
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage};
 
 use super::OutRecord;
+
+pub use letter::{Letter, LetterAddress};
+pub use replay::Replay;
+pub use topic::DeadLetterTopic;
 
 /// Below the broker's default `message.max.bytes` of 1 MiB, with room for headers.
 const LARGEST_PAYLOAD: usize = 900_000;

@@ -1,0 +1,101 @@
+use std::time::Duration;
+
+use rdkafka::error::KafkaResult;
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use super::letter::{LetterAddress, last_header};
+use super::topic::DeadLetterTopic;
+use crate::kafka::OutRecord;
+
+const MARK: &str = "dlq.replayed";
+const TRANSACTION: Duration = Duration::from_secs(10);
+
+/// What a replay found to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replay {
+    Done,
+    /// It has been put back before: nothing was written.
+    Already,
+    /// There is no such letter.
+    NotFound,
+}
+
+impl DeadLetterTopic {
+    /// Puts `record` on its topic in place of the letter at `address`, once for ever.
+    ///
+    /// The record and the marker that says so are one transaction. The producer's id is
+    /// the topic's: who begins settles or fences every replay before it, and only then
+    /// looks for a marker, so of any number of instances one writes.
+    ///
+    /// After an error it may have been done: try again, which is harmless.
+    pub async fn replay(&self, address: LetterAddress, record: OutRecord) -> KafkaResult<Replay> {
+        self.blocking(move |topic| topic.put_back(address, &record))
+            .await
+    }
+
+    fn put_back(&self, address: LetterAddress, record: &OutRecord) -> KafkaResult<Replay> {
+        let producer = self.producer()?;
+        producer.init_transactions(TRANSACTION)?;
+        match self.look_up(address)? {
+            None => return Ok(Replay::NotFound),
+            Some(letter) if letter.replayed_at.is_some() => return Ok(Replay::Already),
+            Some(_) => {}
+        }
+        producer.begin_transaction()?;
+        send(&producer, record)?;
+        send(&producer, &self.marker(address))?;
+        producer.commit_transaction(TRANSACTION)?;
+        Ok(Replay::Done)
+    }
+
+    fn producer(&self) -> KafkaResult<BaseProducer> {
+        let id = format!("dead-letters-{}", self.name);
+        let mut config = self.kafka.client(&id);
+        config
+            .set("transactional.id", &id)
+            .set("transaction.timeout.ms", "10000")
+            .set("message.timeout.ms", "10000")
+            .set("socket.timeout.ms", "10000")
+            .create()
+    }
+
+    /// Behind the letter, in its partition: whoever reads on from a letter finds it.
+    fn marker(&self, address: LetterAddress) -> OutRecord {
+        let header = Header {
+            key: MARK,
+            value: Some(&address.to_string()),
+        };
+        OutRecord {
+            topic: self.name.clone(),
+            partition: Some(address.partition),
+            key: None,
+            payload: None,
+            headers: OwnedHeaders::new().insert(header),
+        }
+    }
+}
+
+/// Of which letter this record is the marker, and when it was put back.
+pub(super) fn replayed(record: &impl Message) -> Option<(LetterAddress, i64)> {
+    // A dead letter of a record that came with such a header has a payload or a reason.
+    let mark = match (record.payload(), record.headers()) {
+        (None, Some(headers)) if headers.count() == 1 => last_header(record, MARK)?,
+        _ => return None,
+    };
+    let at = record.timestamp().to_millis().unwrap_or_default();
+    Some((mark.parse().ok()?, at))
+}
+
+fn send(producer: &BaseProducer, record: &OutRecord) -> KafkaResult<()> {
+    let out = BaseRecord::<Vec<u8>, Vec<u8>> {
+        topic: &record.topic,
+        partition: record.partition,
+        payload: record.payload.as_ref(),
+        key: record.key.as_ref(),
+        timestamp: None,
+        headers: Some(record.headers.clone()),
+        delivery_opaque: (),
+    };
+    producer.send(out).map_err(|(error, _)| error)
+}
