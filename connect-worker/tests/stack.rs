@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 mod common;
+mod tasks;
 
 cases!(mariadb, test_database::on_mariadb);
 cases!(postgres, test_database::on_postgres);
