@@ -30,6 +30,16 @@ async fn row(
     expected: u64,
     look: impl AsyncFn() -> anyhow::Result<u64>,
 ) -> anyhow::Result<()> {
+    let (rows, rate) = time_rows(expected, look).await?;
+    println!("| {name} | {rows} | {rate:.0}/s |");
+    Ok(())
+}
+
+/// Waits for so many rows; how many there are, and their rate since the first were seen.
+pub(crate) async fn time_rows(
+    expected: u64,
+    look: impl AsyncFn() -> anyhow::Result<u64>,
+) -> anyhow::Result<(u64, f64)> {
     let mut first = None;
     loop {
         let (now, rows) = (Instant::now(), look().await?);
@@ -39,8 +49,7 @@ async fn row(
         } else if rows >= expected {
             let done = usize::try_from(rows - at_first)?;
             let rate = count(done) / now.duration_since(begun).as_secs_f64();
-            println!("| {name} | {rows} | {rate:.0}/s |");
-            return Ok(());
+            return Ok((rows, rate));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

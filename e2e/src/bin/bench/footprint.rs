@@ -18,7 +18,7 @@ pub(crate) async fn print(world: &World) -> anyhow::Result<()> {
 }
 
 async fn row(process: &Process, http: &Http) -> anyhow::Result<()> {
-    let memory = resident_mib(process.id()?)?;
+    let memory = memory_mib(process.id()?, "VmRSS:")?;
     process
         .stop(Signal::Terminate, Duration::from_secs(30))
         .await?;
@@ -37,11 +37,12 @@ async fn row(process: &Process, http: &Http) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn resident_mib(id: u32) -> anyhow::Result<u64> {
+/// A figure of the kernel's status of a process.
+pub(crate) fn memory_mib(id: u32, figure: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(figure));
     let kib = line
         .and_then(|line| line.split_whitespace().next())
-        .context("VmRSS")?;
+        .context("a process's memory")?;
     Ok(kib.parse::<u64>()? / 1_024)
 }

@@ -8,6 +8,7 @@ mod bare;
 mod footprint;
 mod load;
 mod measure;
+mod sink;
 
 use std::net::SocketAddr;
 
@@ -25,6 +26,8 @@ const PRODUCTS: usize = 100;
 #[derive(Parser)]
 #[command(name = "bench", bin_name = "cargo xtask bench")]
 struct Arguments {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Orders in each run.
     #[arg(long, default_value_t = 20_000)]
     orders: usize,
@@ -36,9 +39,18 @@ struct Arguments {
     connections: Vec<usize>,
 }
 
+#[derive(clap::Subcommand)]
+enum What {
+    /// The sink alone: bare upserts, connect-worker, Kafka Connect, on one topic.
+    Sink(sink::Arguments),
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let Some(What::Sink(arguments)) = &arguments.what {
+        return sink::run(arguments).await;
+    }
     let kafka = std::env::var("STACK_KAFKA").context("run it as `cargo xtask bench`")?;
     let world = World::start(Kind::WorkerMariadb).await?;
     for product in 1..=i64::try_from(PRODUCTS)? {
