@@ -761,7 +761,7 @@ pub(crate) async fn the_tutorials_order_is_taken(url: &str) {
     assert_eq!(sink.rows("orders", &columns).await, ["1|1|1|5|6000|1200"]);
 }
 
-// case 53, case 55, case 56: also where a column is not the records'
+// case 55, case 56
 /// A delete between two writes of one key resets what the second does not name.
 pub(crate) async fn a_tombstone_between_writes_is_not_lost(url: &str) {
     let keys = [&BY_RECORD_KEY[..], &[("delete.enabled", "true")]].concat();
@@ -789,8 +789,7 @@ pub(crate) async fn a_tombstone_between_writes_is_not_lost(url: &str) {
     assert_eq!(rows, ["a|3|new", "b|2|old"]);
 }
 
-// case 53
-/// A struct key whose texts differ only by case is one key where the database says so.
+/// A key whose texts differ only by case is one key where the database says so.
 pub(crate) async fn keys_are_equal_as_the_database_says(url: &str) {
     let keys = [&BY_RECORD_KEY[..], &[("delete.enabled", "true")]].concat();
     let mut sink = Sink::confluent(url, &keys).await;
@@ -1235,12 +1234,53 @@ pub(crate) async fn no_bytes_are_too_strange(url: &str) {
     assert_eq!(sink.rows("orders", &["id", "s"]).await[0], "1|ok");
 }
 
+// case 14
+/// A map has no column type, whatever it holds.
+pub(crate) async fn maps_are_refused(url: &str) {
+    let mut sink = Sink::confluent(url, &[]).await;
+    let text = json!({"type": "string"});
+    let fields = json!([{"type": "map", "field": "m", "keys": text, "values": text}]);
+    let schema = json!({"type": "struct", "fields": fields});
+    let record = (None, envelope(&schema, &json!({"m": {"a": "b"}})));
+    assert_eq!(
+        sink.put(vec![record]).await.unwrap_err(),
+        "null (MAP) type doesn't have a mapping to the SQL database column type"
+    );
+}
+
+// case 34
+/// Kafka's coordinates go into columns of any names.
+pub(crate) async fn coordinates_have_names_of_their_own(url: &str) {
+    let keys = [("pk.mode", "kafka"), ("pk.fields", "t,p,o")];
+    let mut sink = Sink::confluent(url, &keys).await;
+    sink.run("CREATE TABLE orders (t VARCHAR(9), p INT, o BIGINT, id BIGINT, name VARCHAR(9))")
+        .await;
+    sink.put(vec![named(1, "a"), named(1, "b")]).await.unwrap();
+    let rows = sink.rows("orders", &["t", "p", "o", "name"]).await;
+    assert_eq!(rows, ["orders|0|0|a", "orders|0|1|b"]);
+}
+
+// case 60
+/// Nothing can be deleted without a key.
+pub(crate) async fn a_tombstone_needs_a_key(url: &str) {
+    let keys = [&BY_RECORD_KEY[..], &[("delete.enabled", "true")]].concat();
+    let mut sink = Sink::confluent(url, &keys).await;
+    let error = sink.put(vec![(None, None)]).await.unwrap_err();
+    assert!(
+        error.contains("'delete.enabled=true'") && error.contains("with a null key"),
+        "{error}"
+    );
+}
+
 /// A test per case, in a module of its own.
 #[macro_export]
 macro_rules! cases {
     ($database:ident, $run:path) => {
         $crate::cases!($database, $run;
             a_tombstone_between_writes_is_not_lost,
+            a_tombstone_needs_a_key,
+            coordinates_have_names_of_their_own,
+            maps_are_refused,
             keys_are_equal_as_the_database_says,
             equal_numbers_are_one_key,
             an_update_changes_only_what_is_there,
