@@ -8,11 +8,16 @@ mod root;
 
 use std::sync::Arc;
 
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::error::{PathError, QueryPayloadError};
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig, get, post, put};
 use actix_web::{Resource, Route};
 
 pub use root::Cluster;
+
+use shared::http::admins_only;
 
 use crate::supervisor::Supervisor;
 use error::{ConnectError, method_not_allowed, not_found};
@@ -66,9 +71,23 @@ fn lifecycle_routes(config: &mut ServiceConfig) {
         .service(resource("/connectors/{name}/stop", [put().to(stop)]));
 }
 
-fn resource<const N: usize>(path: &str, routes: [Route; N]) -> Resource {
+/// Who may configure a connector reaches what it reaches: all of it is for admins.
+fn resource<const N: usize>(
+    path: &str,
+    routes: [Route; N],
+) -> Resource<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<N>>,
+        Error = actix_web::Error,
+        InitError = (),
+    > + use<N>,
+> {
     let resource = routes
         .into_iter()
         .fold(web::resource(path), Resource::route);
-    resource.default_service(web::route().to(method_not_allowed))
+    resource
+        .default_service(web::route().to(method_not_allowed))
+        .wrap(from_fn(admins_only))
 }

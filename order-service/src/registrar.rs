@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
 use shared::backoff::Backoff;
 use shared::http::Dependency;
+use shared::settings::Secret;
 use tokio_util::sync::CancellationToken;
 
 use crate::settings::ConnectSettings;
@@ -116,6 +118,19 @@ pub(crate) struct Registrar {
     health: Dependency,
 }
 
+fn client(token: &Secret) -> reqwest::Result<Client> {
+    let mut headers = HeaderMap::new();
+    let bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+    if let (Ok(mut bearer), false) = (bearer, token.expose().is_empty()) {
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+    }
+    Client::builder()
+        .timeout(TIMEOUT)
+        .default_headers(headers)
+        .build()
+}
+
 impl Registrar {
     pub(crate) fn new(
         settings: &ConnectSettings,
@@ -126,7 +141,7 @@ impl Registrar {
             connector,
             url: settings.url.trim_end_matches('/').to_owned(),
             every: Duration::from_secs(settings.every_s.max(1)),
-            client: Client::builder().timeout(TIMEOUT).build()?,
+            client: client(&settings.token)?,
             health,
         })
     }

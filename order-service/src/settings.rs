@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use shared::kafka::{KafkaSettings, TopicSettings};
-use shared::settings::{DatabaseSettings, HttpSettings, LogSettings};
+use shared::settings::{DatabaseSettings, HttpSettings, LogSettings, Secret};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -117,6 +117,8 @@ pub struct ConnectSettings {
     pub url: String,
     /// A connector's JSON; the default is `connectors/orders-sink.json`, compiled in.
     pub connector: Option<PathBuf>,
+    /// Sent as a bearer token: connect-worker may ask for one.
+    pub token: Secret,
     /// How often the connector is looked after, in seconds.
     pub every_s: u64,
 }
@@ -126,6 +128,7 @@ impl Default for ConnectSettings {
         Self {
             url: "http://127.0.0.1:8083".to_owned(),
             connector: None,
+            token: Secret::default(),
             every_s: 10,
         }
     }

@@ -1,6 +1,7 @@
 //! HTTP as every service speaks it: RFC 9457 problems for every error, health, metrics
 //! and the API's own description.
 
+mod auth;
 mod body;
 mod health;
 mod metrics;
@@ -9,9 +10,10 @@ mod problem;
 mod routes;
 mod server;
 
+pub use auth::{Admin, AuthError, Caller, admins_only};
 pub use body::JsonBody;
 pub use health::{Dependency, Health};
 pub use page::{Page, bad_cursor, page_limit};
 pub use problem::{FieldError, Problem, ProblemDocument};
 pub use routes::{idempotency_key, method_not_allowed, prefer_wait};
-pub use server::{BindError, Common, HttpServer, serve};
+pub use server::{Common, HttpServer, ServeError, serve};

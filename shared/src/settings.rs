@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
 use serde::de::DeserializeOwned;
@@ -56,6 +56,8 @@ where
         .prefix_separator("__")
         .separator("__")
         .try_parsing(true)
+        .list_separator(",")
+        .with_list_parse_key("http.cors_origins")
         .source(Some(variables.into_iter().collect()));
     let variable = |name: &str| {
         let name = name.replace('.', "__").to_uppercase();
@@ -97,7 +99,7 @@ fn problem(error: &config::ConfigError) -> String {
 }
 
 /// A text that must not reach a log: passwords, and URLs that contain one.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
@@ -128,6 +130,25 @@ pub struct HttpSettings {
     pub body_limit: usize,
     /// How long a stop waits for requests in flight, in seconds.
     pub shutdown_timeout_s: u64,
+    /// Web pages that may call, as `https://shop.example`; in an environment variable separated
+    /// by commas. Empty: none but the service's own.
+    #[serde(default)]
+    pub cors_origins: Vec<String>,
+    pub auth: AuthSettings,
+}
+
+/// Who may call. Without a key everybody may, and only a loopback address is served.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthSettings {
+    /// Signs the callers' JWTs by HS256; 32 bytes at least. Empty: none.
+    pub hs256_secret: Secret,
+    /// The public keys that verify the callers' JWTs, as a JSON Web Key Set.
+    pub jwks_file: Option<PathBuf>,
+    /// What the tokens' `aud` must contain. None: anything.
+    pub audience: Option<String>,
+    /// Serves any address without asking who calls.
+    pub allow_anonymous: bool,
 }
 
 impl HttpSettings {
@@ -140,6 +161,8 @@ impl HttpSettings {
                 .min(4),
             body_limit: 64 * 1024,
             shutdown_timeout_s: 15,
+            cors_origins: Vec::new(),
+            auth: AuthSettings::default(),
         }
     }
 }

@@ -2,7 +2,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use shared::contract::ProductId;
-use shared::http::{FieldError, JsonBody, Problem, ProblemDocument, idempotency_key};
+use shared::http::{Admin, FieldError, JsonBody, Problem, ProblemDocument, idempotency_key};
 use utoipa::ToSchema;
 
 use super::Answer;
@@ -96,6 +96,7 @@ impl TryFrom<Parts> for Adjustment {
     ),
 )]
 pub(super) async fn adjust(
+    _: Admin,
     catalog: Data<Catalog>,
     path: Path<ProductId>,
     http: HttpRequest,

@@ -74,6 +74,8 @@ impl IntoResponses for WriteProblems {
     fn responses() -> Responses {
         problems(&[
             (400, "Not the JSON asked for; `detail` names the place"),
+            (401, "No valid token, where one is asked for"),
+            (403, "The token has not the role `admin`"),
             (413, "The body is too large"),
             (415, "The body is not `application/json`"),
             (422, "A rule is broken; `errors` names each"),

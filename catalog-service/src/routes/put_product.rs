@@ -3,7 +3,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path};
 use serde::Deserialize;
 use shared::contract::ProductId;
-use shared::http::{FieldError, JsonBody, Problem};
+use shared::http::{Admin, FieldError, JsonBody, Problem};
 use utoipa::ToSchema;
 
 use super::Answer;
@@ -72,6 +72,7 @@ impl TryFrom<(ProductId, ProductRequest)> for ProductDetails {
     ),
 )]
 pub(super) async fn put_product(
+    _: Admin,
     catalog: Data<Catalog>,
     path: Path<ProductId>,
     JsonBody(request): JsonBody<ProductRequest>,

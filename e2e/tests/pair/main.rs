@@ -15,6 +15,7 @@ mod outages;
 mod poison;
 mod records;
 mod restarts;
+mod security;
 mod session;
 mod sink;
 mod startup;
@@ -68,10 +69,12 @@ fn isolated(session: &Arc<Session>) -> Vec<Trial> {
     if session.kind.is_real() {
         trials.extend(startup::trials_on_real_kafka(session));
         trials.extend(outages::trials_on_real_kafka(session));
+        trials.extend(security::trials_on_real_kafka(session));
     } else {
         // These start what they need by themselves: once is enough.
         trials.extend(startup::trials(session));
         trials.extend(outages::trials(session));
+        trials.extend(security::trials(session));
         trials.extend(demo::trials(session));
     }
     trials

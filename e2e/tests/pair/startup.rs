@@ -14,6 +14,7 @@ pub(crate) fn trials(session: &Arc<Session>) -> Vec<Trial> {
         an_unknown_setting_stops_the_start_and_is_named,
         a_bad_value_stops_the_start_and_is_named,
         an_unreadable_settings_file_stops_the_start_and_is_named,
+        an_address_that_others_reach_is_served_only_on_purpose,
         a_taken_port_stops_the_start_and_is_named,
         a_database_url_of_no_known_kind_stops_the_start,
         a_property_that_a_guarantee_rests_on_stops_the_start,
@@ -101,6 +102,18 @@ async fn an_unreadable_settings_file_stops_the_start_and_is_named() -> anyhow::R
             command.arg("--config").arg(&path);
             refuses(command, &[&path.display().to_string()])?;
         }
+    }
+    Ok(())
+}
+
+async fn an_address_that_others_reach_is_served_only_on_purpose() -> anyhow::Result<()> {
+    for (name, prefix) in SERVICES {
+        let mut command = service(name, prefix)?;
+        command.env(format!("{prefix}__HTTP__BIND"), "0.0.0.0:0");
+        refuses(
+            command,
+            &["http.bind", "0.0.0.0:0", "http.auth.hs256_secret"],
+        )?;
     }
     Ok(())
 }

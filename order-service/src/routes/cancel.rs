@@ -3,7 +3,7 @@ use std::time::Duration;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use shared::contract::{DeltaKind, OrderId};
-use shared::http::{Problem, ProblemDocument};
+use shared::http::{Caller, Problem, ProblemDocument};
 use shared::kafka::record_headers;
 
 use super::{get, place};
@@ -25,13 +25,15 @@ use crate::publisher::Publication;
     responses(
         (status = 202, description = "The release is committed; the order as it stood before", body = OrderBody),
         (status = 400, description = "Not an order's id", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "No such order", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token, where one is asked for", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "No such order, or another user's", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The order is not visible yet: try again after `Retry-After`", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "Nothing was done: try again after `Retry-After`", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 504, description = "Sent but not confirmed in time: try again", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn cancel(
+    caller: Caller,
     app: Data<App>,
     request: HttpRequest,
     id: Path<OrderId>,
@@ -41,6 +43,9 @@ pub(super) async fn cancel(
         .find_own_write(id)
         .await?
         .ok_or_else(|| not_visible(id))?;
+    if !caller.may_act_for(known.order.user_id) {
+        return Err(get::not_found(id));
+    }
     let publication = Publication {
         order: None,
         delta: delta(&known.order, DeltaKind::Release),

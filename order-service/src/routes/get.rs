@@ -2,7 +2,7 @@ use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use shared::contract::OrderId;
-use shared::http::{Problem, ProblemDocument, prefer_wait};
+use shared::http::{Caller, Problem, ProblemDocument, prefer_wait};
 
 use crate::app::App;
 use crate::known_order::{KnownOrder, OrderBody};
@@ -21,11 +21,13 @@ use crate::known_order::{KnownOrder, OrderBody};
     responses(
         (status = 200, description = "The order as it stands", body = OrderBody),
         (status = 400, description = "Not an order's id", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 404, description = "No such order", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token, where one is asked for", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "No such order, or another user's", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The database is away and the order is not recent", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get(
+    caller: Caller,
     app: Data<App>,
     request: HttpRequest,
     id: Path<OrderId>,
@@ -35,6 +37,7 @@ pub(super) async fn get(
         None => app.find_own_write(id).await?,
         Some(wait) => app.find_decided(id, wait).await?,
     };
+    let known = known.filter(|known| caller.may_act_for(known.order.user_id));
     known.as_ref().map(found).ok_or_else(|| not_found(id))
 }
 

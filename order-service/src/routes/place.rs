@@ -5,7 +5,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use shared::contract::{DeltaKind, Order, OrderId};
-use shared::http::{JsonBody, Problem, ProblemDocument, idempotency_key, prefer_wait};
+use shared::http::{Caller, JsonBody, Problem, ProblemDocument, idempotency_key, prefer_wait};
 use shared::kafka::{record_headers, trace_parent};
 
 use crate::PRODUCER;
@@ -31,18 +31,24 @@ use crate::tail::Awaited;
         (status = 201, description = "Committed", body = OrderBody, headers(("Location" = String, description = "The order"))),
         (status = 200, description = "Already placed with this idempotency key", body = OrderBody),
         (status = 400, description = "Not the JSON asked for", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token, where one is asked for", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 403, description = "The token is of another user", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "A rule is broken, or the key was used for another order", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "Nothing was done: try again after `Retry-After`", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 504, description = "Sent but not confirmed in time: look the order up at `Location`, or send it again if it had a key", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn place(
+    caller: Caller,
     app: Data<App>,
     request: HttpRequest,
     body: JsonBody<PlaceOrder>,
 ) -> Result<HttpResponse, Problem> {
     let wait = prefer_wait(request.headers())?;
     let order = new_order(&request, body.0)?.into_order();
+    if !caller.may_act_for(order.user_id) {
+        return Err(Problem::forbidden("the token is not of the order's user"));
+    }
     if let Some(placed) = app.already_placed(&order).await {
         return replay(&app, &order, placed, wait).await;
     }

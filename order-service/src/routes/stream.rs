@@ -1,19 +1,19 @@
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Bytes, Data};
 use futures_util::stream::{self, Stream};
 use serde::Serialize;
-use shared::contract::{OrderId, Reason, Status, Timestamp};
+use shared::contract::{OrderId, Reason, Status, Timestamp, UserId};
+use shared::http::{Caller, ProblemDocument};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::known_order::{KnownOrder, OrderBody};
-use crate::tail::Event;
+use crate::tail::{Event, Tail};
 
 /// Proxies close what is silent for longer.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -30,15 +30,23 @@ struct OutcomeBody {
 ///
 /// Server-sent events as they are committed: `order` with an order, `outcome` with
 /// `{order_id, status, reason, decided_at}`, `lagged` with the number of events that a
-/// slow reader has missed.
+/// slow reader has missed. With a user's token, that user's.
 #[utoipa::path(
     get,
     path = "/orders/stream",
     tag = "orders",
-    responses((status = 200, description = "An endless stream", content_type = "text/event-stream", body = String))
+    responses(
+        (status = 200, description = "An endless stream", content_type = "text/event-stream", body = String),
+        (status = 401, description = "No valid token, where one is asked for", body = ProblemDocument, content_type = "application/problem+json"),
+    )
 )]
-pub(super) async fn stream(app: Data<App>) -> HttpResponse {
-    let events = follow(app.tail.events(), app.drain.clone());
+pub(super) async fn stream(caller: Caller, app: Data<App>) -> HttpResponse {
+    let tail = app.tail.clone();
+    let wanted = move |event: &Event| match caller.only() {
+        Some(user) => is_of(user, event, &tail),
+        None => true,
+    };
+    let events = follow(app.tail.events(), app.drain.clone(), wanted);
     HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header(("Cache-Control", "no-store"))
@@ -48,22 +56,42 @@ pub(super) async fn stream(app: Data<App>) -> HttpResponse {
 fn follow(
     events: Receiver<Event>,
     drain: CancellationToken,
+    wanted: impl Fn(&Event) -> bool,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    stream::unfold(
-        (events, Arc::new(drain)),
-        |(mut events, drain)| async move {
+    stream::unfold((events, wanted), move |(mut events, wanted)| {
+        let drain = drain.clone();
+        async move {
             let text = tokio::select! {
-                event = events.recv() => match event {
-                    Ok(event) => render(&event),
-                    Err(RecvError::Lagged(missed)) => frame("lagged", &missed),
-                    Err(RecvError::Closed) => return None,
-                },
+                text = next(&mut events, &wanted) => text?,
                 () = tokio::time::sleep(HEARTBEAT) => ": still here\n\n".to_owned(),
                 () = drain.cancelled() => return None,
             };
-            Some((Ok(Bytes::from(text)), (events, drain)))
-        },
-    )
+            Some((Ok(Bytes::from(text)), (events, wanted)))
+        }
+    })
+}
+
+/// `None` at the end.
+async fn next(events: &mut Receiver<Event>, wanted: impl Fn(&Event) -> bool) -> Option<String> {
+    loop {
+        match events.recv().await {
+            Ok(event) if !wanted(&event) => {}
+            Ok(event) => return Some(render(&event)),
+            Err(RecvError::Lagged(missed)) => return Some(frame("lagged", &missed)),
+            Err(RecvError::Closed) => return None,
+        }
+    }
+}
+
+/// An outcome does not say whose it is; its order is in the tail for a while.
+fn is_of(user: UserId, event: &Event, tail: &Tail) -> bool {
+    match event {
+        Event::Order(order) => order.user_id == user,
+        Event::Outcome(outcome) => {
+            let order = tail.recent(outcome.order_id).order;
+            order.is_some_and(|order| order.user_id == user)
+        }
+    }
 }
 
 fn render(event: &Event) -> String {

@@ -2,7 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, LOCATION, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -97,6 +97,18 @@ impl Problem {
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let title = "The request breaks a rule";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation", title).errors(errors)
+    }
+
+    /// 401.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        let title = "It is not known who is asking";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", title).detail(detail)
+    }
+
+    /// 403.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        let title = "Who is asking may not do this";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", title).detail(detail)
     }
 
     /// 404.
@@ -196,6 +208,9 @@ impl ResponseError for Problem {
         }
         if let Some(allow) = self.allow {
             response.insert_header((ALLOW, allow));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
         let body = serde_json::to_vec(&self.document).unwrap_or_default();
         response.content_type("application/problem+json").body(body)

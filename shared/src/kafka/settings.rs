@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rdkafka::ClientConfig;
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,7 @@ const CONSUMER_DEFAULTS: [(&str, &str); 6] = [
     ("session.timeout.ms", "10000"),
 ];
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KafkaSettings {
     /// `host:port`, several separated by commas.
@@ -39,6 +40,16 @@ pub struct KafkaSettings {
     /// Any librdkafka property (TLS, SASL, tuning), passed through. In an environment
     /// variable `_` stands for the dot: `…__PROPERTIES__SECURITY_PROTOCOL=SASL_SSL`.
     pub properties: BTreeMap<String, String>,
+}
+
+/// Some properties are passwords.
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSettings")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("properties", &self.properties.keys())
+            .finish()
+    }
 }
 
 impl Default for KafkaSettings {
