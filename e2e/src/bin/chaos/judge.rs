@@ -2,6 +2,7 @@ use std::fmt;
 use std::time::Instant;
 
 use e2e::Answer;
+use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 use serde::de::DeserializeOwned;
 use shared::contract::OrderId;
@@ -109,6 +110,11 @@ impl Outcome {
         let Self::Answer(_, answer) = self else {
             return None;
         };
+        // The HTTP library's own answer, before any of the request was read, by a service that
+        // was frozen meanwhile.
+        if answer.status == StatusCode::REQUEST_TIMEOUT {
+            return None;
+        }
         let problem = match answer.problem() {
             Ok(problem) => problem,
             Err(error) => return Some(format!("not a problem document: {error:#}")),
@@ -177,6 +183,7 @@ mod tests {
         assert!(!is_excused(&unavailable, true), "nothing is broken");
         assert!(!is_excused(&refused(503, "not-accepted", false), false));
         assert!(is_excused(&refused(504, "outcome-unknown", false), false));
+        assert!(is_excused(&refused(408, "timeout", false), false));
         assert!(!is_excused(&refused(504, "timeout", false), false));
         assert!(!is_excused(&refused(500, "internal", true), false));
         assert!(!is_excused(&refused(404, "not-found", true), false));
