@@ -1,6 +1,9 @@
+use std::collections::HashMap;
+
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, Query, SelectStatement};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, FromQueryResult, Value,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, FromQueryResult,
+    QueryResult, Value,
 };
 use shared::contract::{OrderId, Timestamp};
 
@@ -65,6 +68,17 @@ impl OrdersDatabase {
         count(&self.0, query.from(ORDERS.name).and_where(these).take()).await
     }
 
+    /// All rows by their ids as they are; `None` where a row is no order of the contract.
+    pub async fn all_orders(&self) -> Result<HashMap<String, Option<OrderRow>>, DbErr> {
+        let query = all(&ORDERS);
+        let rows = self.0.query_all(&query).await?;
+        let entry = |row: &QueryResult| {
+            let id: String = row.try_get("", "id")?;
+            Ok((id, OrderRow::from_query_result(row, "").ok()))
+        };
+        rows.iter().map(entry).collect()
+    }
+
     /// Orders and outcomes together.
     pub async fn count_rows(&self) -> Result<u64, DbErr> {
         let orders = count(&self.0, Query::select().from(ORDERS.name).take()).await?;
@@ -107,6 +121,13 @@ impl CatalogDatabase {
     /// All movements of a product's stock.
     pub async fn ledger_of(&self, product: i64) -> Result<Vec<LedgerRow>, DbErr> {
         select(&self.0, &STOCK_LEDGER, "product_id", product).await
+    }
+
+    /// The movements of all products.
+    pub async fn all_movements(&self) -> Result<Vec<LedgerRow>, DbErr> {
+        let rows = self.0.query_all(&all(&STOCK_LEDGER)).await?;
+        let row = |row: &QueryResult| LedgerRow::from_query_result(row, "");
+        rows.iter().map(row).collect()
     }
 
     /// An order's movements: its reservation, its release.
@@ -163,15 +184,20 @@ pub(crate) async fn open(url: &str) -> Result<DatabaseConnection, DbErr> {
     Database::connect(options).await
 }
 
+fn all(table: &Table) -> SelectStatement {
+    Query::select()
+        .columns(table.columns.iter().copied())
+        .from(table.name)
+        .take()
+}
+
 async fn select<T: FromQueryResult>(
     database: &DatabaseConnection,
     table: &Table,
     column: &'static str,
     value: impl Into<Value>,
 ) -> Result<Vec<T>, DbErr> {
-    let query: SelectStatement = Query::select()
-        .columns(table.columns.iter().copied())
-        .from(table.name)
+    let query = all(table)
         .and_where(Expr::col(column).eq(value.into()))
         .take();
     let rows = database.query_all(&query).await?;

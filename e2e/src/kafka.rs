@@ -153,10 +153,24 @@ impl Kafka {
         topic: &str,
         values: impl IntoIterator<Item = Vec<u8>>,
     ) -> anyhow::Result<()> {
+        let numbered = values.into_iter().enumerate();
+        let records: Vec<_> = numbered
+            .map(|(number, value)| (number.to_string(), value))
+            .collect();
+        let borrowed = records.iter().map(|(key, value)| (&**key, Some(&**value)));
+        self.produce_keyed(topic, borrowed).await
+    }
+
+    /// Many records by key and value; returns once the broker has all of them.
+    pub async fn produce_keyed<'r>(
+        &self,
+        topic: &str,
+        records: impl IntoIterator<Item = (&'r str, Option<&'r [u8]>)>,
+    ) -> anyhow::Result<()> {
         let producer: FutureProducer = self.0.client("e2e").create()?;
-        let sent = values.into_iter().enumerate().map(async |(number, value)| {
-            let key = number.to_string();
-            let record = FutureRecord::to(topic).key(&key).payload(&value);
+        let sent = records.into_iter().map(async |(key, value)| {
+            let mut record = FutureRecord::to(topic).key(key);
+            record.payload = value;
             producer
                 .send(record, TIMEOUT)
                 .await

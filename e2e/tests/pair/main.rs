@@ -7,6 +7,7 @@ mod bad_input;
 mod cancel;
 mod crash_points;
 mod demo;
+mod flood;
 mod idempotency;
 mod list;
 mod load;
@@ -86,7 +87,10 @@ fn disruptive(session: &Arc<Session>) -> Vec<Trial> {
         trials.extend(restarts::trials(session));
     }
     match session.kind {
-        Kind::WorkerMariadb => trials.extend(crash_points::trials(session)),
+        Kind::WorkerMariadb => {
+            trials.extend(crash_points::trials(session));
+            trials.extend(flood::trials(session));
+        }
         Kind::WorkerPostgres => trials.extend(crash_points::trials_of_the_database(session)),
         _ => {}
     }
