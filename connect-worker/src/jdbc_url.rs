@@ -127,6 +127,8 @@ fn percent_encode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn url(jdbc: &str) -> String {
@@ -188,6 +190,22 @@ mod tests {
                 error.contains(problem) && !error.contains("hunter2"),
                 "{error}"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_url_or_refused_and_no_refusal_shows_the_query(
+            scheme in "jdbc:(mariadb|mysql|postgresql|sqlite|oracle):(//)?",
+            rest in "[a-z0-9,:/@%é.]{0,24}",
+            query in "(\\?(password|sslMode|x)=hunter2(&[a-z=&%]{0,8})?)?",
+            user in proptest::option::of(any::<String>()),
+        ) {
+            let jdbc = format!("{scheme}{rest}{query}");
+            if let Err(error) = driver_url(&jdbc, user.as_deref(), None) {
+                prop_assert!(!error.to_string().contains("hunter2"), "{}", error);
+            }
+            prop_assert!(driver_url(&rest, None, None).is_err());
         }
     }
 }

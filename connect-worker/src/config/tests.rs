@@ -1,5 +1,8 @@
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
+use proptest::sample::select;
+
 use super::*;
 use crate::env::EnvSource;
 use crate::transforms::{EXTRACT_FIELD_OF_KEY, Part, REGEX_ROUTER, VALUE_TO_KEY};
@@ -481,4 +484,47 @@ fn the_tutorials_misspellings_are_all_told_at_once() {
     for meant in ["JdbcSinkConnector?", "did you mean delete.enabled?"] {
         assert!(error.contains(meant), "{error}");
     }
+}
+
+proptest! {
+    #[test]
+    fn any_configuration_is_read_or_told_its_faults(
+        class in select(vec![DEBEZIUM, CONFLUENT, "no.such.Class"]),
+        keys in prop::collection::vec((select(KEYS.to_vec()), any_value()), 0..12),
+    ) {
+        let more: Vec<_> = keys.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        match parse(class, &more) {
+            Ok(config) => prop_assert!(config.tables.batch_size > 0 && config.tasks_max > 0),
+            Err(faults) => prop_assert!(!faults.is_empty()),
+        }
+    }
+}
+
+const KEYS: [&str; 18] = [
+    "batch.size",
+    "connection.url",
+    "consumer.override.x",
+    "delete.enabled",
+    "errors.deadletterqueue.topic.name",
+    "errors.tolerance",
+    "flush.max.retries",
+    "insert.mode",
+    "key.converter",
+    "max.retries",
+    "pk.fields",
+    "pk.mode",
+    "primary.key.fields",
+    "primary.key.mode",
+    "tasks.max",
+    "topics",
+    "transforms",
+    "value.converter.schemas.enable",
+];
+
+fn any_value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<i64>().prop_map(|number| number.to_string()),
+        "(none|kafka|record_key|record_value|upsert|update|all|true|false|a,b|,|)",
+        any::<String>(),
+    ]
 }

@@ -1,5 +1,8 @@
 //! Rows F1 to F21 of the observed behaviour of Kafka's JsonConverter 4.3.0.
 
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
 use super::{ConvertError, Decoder, Record, Rules, Value};
 
 const STRICT: Rules = Rules {
@@ -475,4 +478,75 @@ fn nesting_beyond_reason_is_an_error() {
     assert!(decode(Rules::default(), &enveloped(&schema, "1")).is_err());
     let balanced = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(decode(Rules::default(), &enveloped("null", &balanced)).is_err());
+}
+
+fn any_schema() -> impl Strategy<Value = String> {
+    let kinds = "(u?int8|int16|int32|int64|float|double|boolean|string|bytes)";
+    let scale = any::<i32>();
+    let decimal = scale.prop_map(|scale| {
+        format!(
+            r#"{{"type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{{"scale":"{scale}"}}}}"#
+        )
+    });
+    let logical = select(vec!["Date", "Time", "Timestamp", "Other"]).prop_map(|name| {
+        format!(r#"{{"type":"int64","name":"org.apache.kafka.connect.data.{name}"}}"#)
+    });
+    let plain = (kinds, any::<bool>())
+        .prop_map(|(kind, optional)| format!(r#"{{"type":"{kind}","optional":{optional}}}"#));
+    prop_oneof![3 => plain, 1 => decimal, 1 => logical].prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            inner
+                .clone()
+                .prop_map(|items| format!(r#"{{"type":"array","items":{items}}}"#)),
+            (inner.clone(), inner.clone()).prop_map(|(keys, values)| {
+                format!(r#"{{"type":"map","keys":{keys},"values":{values}}}"#)
+            }),
+            inner.prop_map(|schema| {
+                let field = schema.replacen('{', r#"{"field":"a","#, 1);
+                format!(r#"{{"type":"struct","fields":[{field}]}}"#)
+            }),
+        ]
+    })
+}
+
+fn any_json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        any::<bool>().prop_map(|value| value.to_string()),
+        any::<i64>().prop_map(|value| value.to_string()),
+        "-?[0-9]{1,40}([.][0-9]{1,4})?([eE][-+]?[0-9]{1,6})?",
+        r#""[A-Za-z0-9+/=]{0,8}""#,
+    ];
+    leaf.prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3)
+                .prop_map(|elements| format!("[{}]", elements.join(","))),
+            inner.prop_map(|value| format!(r#"{{"a":{value}}}"#)),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_envelope_is_read_alike_whether_its_schema_is_known_or_not(
+        (schema, payload) in (any_schema(), any_json()),
+        strict in any::<bool>(),
+        (at, byte) in any::<(Index, u8)>(),
+    ) {
+        let rules = Rules { strict, ..Rules::default() };
+        let mut bytes = enveloped(&schema, &payload).into_bytes();
+        let read = |decoder: &mut Decoder, bytes: &[u8]| {
+            decoder.decode(Some(bytes)).map(|record| record.map(|record| record.value))
+        };
+        let mut warm = Decoder::new(rules);
+        for _ in 0..2 {
+            let first = read(&mut Decoder::new(rules), &bytes).map_err(|e| e.to_string());
+            for _ in 0..2 {
+                let again = read(&mut warm, &bytes).map_err(|e| e.to_string());
+                prop_assert_eq!(format!("{:?}", &first), format!("{again:?}"));
+            }
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+    }
 }

@@ -76,6 +76,9 @@ impl Delta {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
 
     const ID: &str = "0193b5a0-0000-7000-8000-000000000001";
@@ -129,5 +132,28 @@ mod tests {
             assert!(Delta::decode(record.as_bytes()).is_err(), "{record}");
         }
         assert!(Delta::decode(&[0xff, 0xfe]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_delta_that_is_written_as_it_was_read_or_bad_data(
+            kind in "reserve|release|r[a-z]{0,6}",
+            product in any::<i64>(),
+            delta in prop_oneof![-10_001..10_002_i64, any::<i64>()],
+            (at, byte) in any::<(Index, u8)>(),
+        ) {
+            let mut record = format!(
+                r#"{{"order_id":"{ID}","product_id":{product},"kind":"{kind}","delta":{delta}}}"#
+            )
+            .into_bytes();
+            if let Ok(delta) = Delta::decode(&record) {
+                prop_assert_eq!(delta.encode(), record.clone());
+            }
+            let at = at.index(record.len());
+            record[at] = byte;
+            if let Ok(delta) = Delta::decode(&record) {
+                prop_assert_eq!(Delta::decode(&delta.encode()).unwrap(), delta);
+            }
+        }
     }
 }
