@@ -2,9 +2,9 @@
 //! what the clients were answered.
 //!
 //! Everything seen of an order becomes a [`fact::Fact`] in one of the [`spill::Spill`]'s files, by
-//! the order's id; then file by file the facts of each order are put together and checked. So
-//! memory does not grow with the number of orders. Products, and adjustments that were
-//! acknowledged, are few and stay in memory.
+//! the order's id; then file by file the facts of each order are put together and checked: one
+//! file of 64 is in memory at a time. Products, and adjustments that were acknowledged, are few
+//! and stay in memory.
 
 mod answered;
 mod fact;
