@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::time::Instant;
 
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, OwnedMessage};
+use rdkafka::message::{BorrowedMessage, Message, OwnedMessage};
 use sea_orm::{DatabaseConnection, DbErr};
 use shared::backoff::Backoff;
 use shared::contract::Delta;
@@ -139,6 +139,7 @@ impl Applier {
             .filter_map(|(record, decision)| outcome(&self.topics, record, decision))
             .collect();
         self.producer.send_all(&records).await?;
+        warn_of_bad(&self.in_hand, &decisions);
         crash_point("catalog::published");
         self.consumer.commit(&self.in_hand);
         self.metrics
@@ -152,6 +153,28 @@ impl Applier {
         };
         self.in_hand.clear();
         Ok(handled)
+    }
+}
+
+/// One line for all of a batch's dead letters: there may be thousands, and each has its reason
+/// with it.
+fn warn_of_bad(records: &[OwnedMessage], decisions: &[Decision]) {
+    let reasons = records
+        .iter()
+        .zip(decisions)
+        .filter_map(|(record, decision)| match decision {
+            Decision::Bad(reason) => Some((record, reason)),
+            _ => None,
+        });
+    if let Some((first, reason)) = reasons.clone().next() {
+        tracing::warn!(
+            records = reasons.count(),
+            partition = first.partition(),
+            offset = first.offset(),
+            // The reason may quote anything.
+            reason = ?reason.to_string(),
+            "to the dead letters; the first of them"
+        );
     }
 }
 

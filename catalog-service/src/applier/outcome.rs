@@ -17,19 +17,11 @@ pub(super) fn outcome(
         Decision::Applied(fact) | Decision::Repeated(fact) => {
             fact.map(|fact| fact_record(topics, consumed, &fact))
         }
-        Decision::Bad(bad) => {
-            tracing::warn!(
-                partition = consumed.partition(),
-                offset = consumed.offset(),
-                reason = %bad,
-                "dead letter"
-            );
-            Some(dead_letter(
-                &topics.dead_letters.name,
-                consumed,
-                &bad.to_string(),
-            ))
-        }
+        Decision::Bad(bad) => Some(dead_letter(
+            &topics.dead_letters.name,
+            consumed,
+            &bad.to_string(),
+        )),
     }
 }
 
