@@ -13,6 +13,7 @@ mod list;
 mod load;
 mod orders;
 mod outages;
+mod overload;
 mod poison;
 mod records;
 mod restarts;
@@ -90,6 +91,7 @@ fn disruptive(session: &Arc<Session>) -> Vec<Trial> {
         Kind::WorkerMariadb => {
             trials.extend(crash_points::trials(session));
             trials.extend(flood::trials(session));
+            trials.extend(overload::trials(session));
         }
         Kind::WorkerPostgres => trials.extend(crash_points::trials_of_the_database(session)),
         _ => {}
