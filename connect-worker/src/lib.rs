@@ -25,7 +25,7 @@ use shared::service::{Service, Tasks};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
 pub use env::EnvSource;
-pub use settings::Settings;
+pub use settings::{Settings, StoreSettings};
 
 use rest::Cluster;
 use sink::SinkMetrics;
@@ -41,7 +41,7 @@ pub async fn start(settings: Settings, env: EnvSource) -> anyhow::Result<Worker>
     let health = Health::default();
     let mut registry = Registry::with_prefix("connect_worker");
     let metrics = SinkMetrics::register(&mut registry);
-    let supervisor = Supervisor::new(env, settings.kafka.clone(), metrics);
+    let supervisor = Supervisor::new(env, settings.kafka.clone(), settings.store, metrics);
     let cluster = Arc::new(Cluster::new(settings.kafka.clone()));
     let common = Common {
         health: health.clone(),

@@ -7,7 +7,38 @@ use shared::settings::{HttpSettings, LogSettings};
 pub struct Settings {
     pub http: HttpSettings,
     pub kafka: KafkaSettings,
+    pub store: StoreSettings,
     pub log: LogSettings,
+}
+
+/// Where connectors are kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSettings {
+    /// A compacted topic of one partition. Workers with the same one are one cluster: one
+    /// of them runs the connectors, the others stand by. Empty: in memory.
+    pub configs_topic: String,
+    /// Replicas of the topic, if it has to be created.
+    pub replication: i32,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            configs_topic: "connect-worker-configs".to_owned(),
+            replication: 1,
+        }
+    }
+}
+
+impl StoreSettings {
+    /// For a worker that is alone and told its connectors at every start.
+    pub fn in_memory() -> Self {
+        Self {
+            configs_topic: String::new(),
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Settings {
@@ -19,6 +50,7 @@ impl Default for Settings {
         Self {
             http,
             kafka: KafkaSettings::default(),
+            store: StoreSettings::default(),
             log: LogSettings::default(),
         }
     }

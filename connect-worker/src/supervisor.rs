@@ -1,29 +1,36 @@
 //! Runs the tasks of the registered connectors.
 //!
-//! A connector is a configuration and a target state; its tasks follow from both. Changes
-//! are made one at a time, while anybody may read the state.
+//! A connector is a configuration and a target state; its tasks follow from both. The
+//! store holds what should be; `apply` makes it so, after a change by this worker or by
+//! another one, on the worker that leads. Changes are made one at a time, while anybody
+//! may read the state.
 
 mod connector;
 mod runner;
 pub mod status;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
+use rdkafka::error::KafkaError;
+use shared::backoff::retry;
 use shared::kafka::KafkaSettings;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::connector::Connector;
-use self::status::{ConnectorInfo, ConnectorStatus, TaskInfo, TaskReport};
+use self::status::{ConnectorInfo, ConnectorStatus, State, TaskInfo, TaskReport};
 use crate::config::{Class, ConfigErrors, SinkConfig, masked, unmasked};
 use crate::env::{EnvSource, Properties};
+use crate::settings::StoreSettings;
 use crate::sink::SinkMetrics;
-use crate::store::ConnectorStore;
+use crate::store::{CompactedTopic, ConnectorStore, Entry, StoreError, follow_leadership};
 
-pub use self::connector::Target;
+pub use crate::store::Target;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SupervisorError {
@@ -40,6 +47,12 @@ pub enum SupervisorError {
     Invalid { errors: ConfigErrors },
     #[error("{0}")]
     BadRequest(String),
+    #[error(
+        "This worker stands by for {0}: ask the worker that runs the connectors, or wait until this one takes over"
+    )]
+    Standby(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// What a connector's tasks are made with.
@@ -53,7 +66,10 @@ struct Environment {
 
 pub struct Supervisor {
     environment: Environment,
+    settings: StoreSettings,
     store: ConnectorStore,
+    /// Whether the tasks run here.
+    leads: watch::Sender<bool>,
     connectors: RwLock<BTreeMap<String, Connector>>,
     /// Held by whoever changes something.
     change: tokio::sync::Mutex<()>,
@@ -61,17 +77,30 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Its tasks run on the runtime of the caller.
-    pub fn new(env: EnvSource, kafka: KafkaSettings, metrics: SinkMetrics) -> Arc<Self> {
+    /// Its tasks run on the runtime of the caller. Without a store's topic it is alone,
+    /// and forgets its connectors when it ends.
+    pub fn new(
+        env: EnvSource,
+        kafka: KafkaSettings,
+        settings: StoreSettings,
+        metrics: SinkMetrics,
+    ) -> Arc<Self> {
         let environment = Environment {
             env,
             kafka,
             metrics,
             runtime: Handle::current(),
         };
+        let alone = settings.configs_topic.is_empty();
+        let store = match alone {
+            true => ConnectorStore::in_memory(),
+            false => ConnectorStore::in_topic(),
+        };
         Arc::new(Self {
             environment,
-            store: ConnectorStore::default(),
+            settings,
+            store,
+            leads: watch::Sender::new(alone),
             connectors: RwLock::default(),
             change: tokio::sync::Mutex::default(),
             worker_id: OnceLock::new(),
@@ -83,48 +112,151 @@ impl Supervisor {
         self.worker_id.get_or_init(|| address.to_string());
     }
 
-    /// Lives until the signal, then stops every task.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), std::io::Error> {
-        stop.cancelled().await;
+    /// Runs what the store says until the signal, then stops every task.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), StoreError> {
+        let election = CancellationToken::new();
+        let electing = self.follow(election.clone(), &stop);
+        let ended = match electing.await {
+            Ok(None) => Ok(()),
+            Ok(Some(electing)) => {
+                self.serve(&stop).await;
+                self.stop_all().await;
+                // The next leader starts its tasks once ours have ended.
+                election.cancel();
+                electing.await.unwrap_or(Err(KafkaError::Canceled))
+            }
+            Err(error) => return Err(error),
+        };
+        self.stop_all().await;
+        Ok(ended?)
+    }
+
+    /// Opens the store and stands for election; `None` if the signal came first.
+    async fn follow(
+        &self,
+        election: CancellationToken,
+        stop: &CancellationToken,
+    ) -> Result<Option<JoinHandle<Result<(), KafkaError>>>, StoreError> {
+        let ConnectorStore::Topic(store) = &self.store else {
+            let alone = async move {
+                election.cancelled().await;
+                Ok(())
+            };
+            return Ok(Some(tokio::spawn(alone)));
+        };
+        let kafka = self.environment.kafka.clone();
+        let topic = self.settings.configs_topic.clone();
+        let open = || CompactedTopic::open(&kafka, &topic, self.settings.replication);
+        let may_pass = |error: &StoreError| {
+            tracing::warn!(%error, "the config topic cannot be read yet");
+            error.is_transient()
+        };
+        let Some(opened) = retry(stop, open, may_pass).await? else {
+            return Ok(None);
+        };
+        store.set(opened).ok();
+        let leads = self.leads.clone();
+        let electing = async move { follow_leadership(&kafka, &topic, leads, election).await };
+        Ok(Some(tokio::spawn(electing)))
+    }
+
+    async fn serve(&self, stop: &CancellationToken) {
+        let mut leads = self.leads.subscribe();
+        let mut changes = self.store.changes();
+        let changed = async |changes: &mut Option<watch::Receiver<i64>>| match changes {
+            Some(changes) => changes.changed().await.is_ok(),
+            None => std::future::pending().await,
+        };
+        loop {
+            self.apply_all().await;
+            let goes_on = tokio::select! {
+                () = stop.cancelled() => false,
+                leads = leads.changed() => leads.is_ok(),
+                goes_on = changed(&mut changes) => goes_on,
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    async fn apply_all(&self) {
         let _change = self.change.lock().await;
-        let connectors = std::mem::take(&mut *self.connectors.write());
-        for connector in connectors.into_values() {
+        let Ok(wanted) = self.store.all() else {
+            return;
+        };
+        let mut names: BTreeSet<_> = wanted.into_keys().collect();
+        names.extend(self.connectors.read().keys().cloned());
+        for name in names {
+            if let Err(error) = self.apply(&name).await {
+                tracing::warn!(connector = name, %error, "not applied");
+            }
+        }
+    }
+
+    /// Brings a connector in line with the store. Called by whoever holds `change`.
+    async fn apply(&self, name: &str) -> Result<(), StoreError> {
+        let entry = self.store.get(name)?.filter(|_| *self.leads.borrow());
+        let running = self.connectors.read().get(name).map(Connector::entry);
+        if running == entry {
+            return Ok(());
+        }
+        if let Some(connector) = self.take(name) {
             connector.stop().await;
+        }
+        if let Some(entry) = entry {
+            self.start(name, entry);
         }
         Ok(())
     }
 
-    pub fn names(&self) -> Vec<String> {
-        self.store.names()
+    async fn stop_all(&self) {
+        let _change = self.change.lock().await;
+        self.leads.send_replace(false);
+        let connectors = std::mem::take(&mut *self.connectors.write());
+        for connector in connectors.into_values() {
+            connector.stop().await;
+        }
+    }
+
+    pub fn names(&self) -> Result<Vec<String>, SupervisorError> {
+        Ok(self.store.all()?.into_keys().collect())
+    }
+
+    fn entry(&self, name: &str) -> Result<Entry, SupervisorError> {
+        self.store.get(name)?.ok_or_else(|| not_found(name))
     }
 
     pub fn config(&self, name: &str) -> Result<Properties, SupervisorError> {
-        self.store
-            .get(name)
-            .map(|properties| masked(&properties))
-            .ok_or_else(|| not_found(name))
+        Ok(masked(&self.entry(name)?.properties))
     }
 
     pub fn info(&self, name: &str) -> Result<ConnectorInfo, SupervisorError> {
-        let properties = self.store.get(name).ok_or_else(|| not_found(name))?;
+        let properties = self.entry(name)?.properties;
         let kind = Class::of(&properties).map_err(invalid)?.kind();
         let tasks = self.connectors.read().get(name).map_or(0, Connector::tasks);
         Ok(ConnectorInfo::new(name, masked(&properties), tasks, kind))
     }
 
     pub fn status(&self, name: &str) -> Result<ConnectorStatus, SupervisorError> {
-        let info = self.info(name).map_err(|_| no_status(name))?;
+        let info = self.info(name).map_err(unless_unknown(no_status(name)))?;
         let worker_id = self.worker_id();
         Ok(match self.connectors.read().get(name) {
             Some(connector) => connector.status(name, worker_id, info.kind),
-            None => ConnectorStatus::restarting(name, worker_id, info.kind),
+            None if *self.leads.borrow() => {
+                ConnectorStatus::without_tasks(name, State::Restarting, worker_id, info.kind)
+            }
+            None => ConnectorStatus::without_tasks(name, State::Unassigned, worker_id, info.kind),
         })
     }
 
     pub fn task_status(&self, name: &str, task: usize) -> Result<TaskReport, SupervisorError> {
         let no_status =
             || SupervisorError::NotFound(format!("No status found for task {name}-{task}"));
-        let tasks = self.status(name).map_err(|_| no_status())?.tasks;
+        let tasks = self
+            .status(name)
+            .map_err(unless_unknown(no_status()))?
+            .tasks;
         tasks
             .into_iter()
             .find(|report| report.id == task)
@@ -149,10 +281,12 @@ impl Supervisor {
         let change = self.change.lock().await;
         let properties = named(name, properties)?;
         self.validate(&properties)?;
-        if self.store.get(name).is_some() {
+        if self.store.get(name)?.is_some() {
             return Err(SupervisorError::AlreadyExists(name.to_owned()));
         }
-        self.start(name, properties, target);
+        let entry = Entry { properties, target };
+        self.store.put(name, &entry).await?;
+        self.apply(name).await?;
         drop(change);
         self.info(name)
     }
@@ -166,17 +300,16 @@ impl Supervisor {
     ) -> Result<(ConnectorInfo, bool), SupervisorError> {
         let change = self.change.lock().await;
         let mut properties = named(name, properties)?;
-        let previous = self.store.get(name);
+        let previous = self.store.get(name)?;
         if let Some(previous) = &previous {
-            unmasked(&mut properties, previous);
+            unmasked(&mut properties, &previous.properties);
         }
         self.validate(&properties)?;
-        if previous.as_ref() != Some(&properties) {
-            let target = match self.take(name) {
-                Some(connector) => connector.stop().await,
-                None => Target::Running,
-            };
-            self.start(name, properties, target);
+        let target = previous.as_ref().map_or(Target::Running, |e| e.target);
+        let entry = Entry { properties, target };
+        if previous.as_ref() != Some(&entry) {
+            self.store.put(name, &entry).await?;
+            self.apply(name).await?;
         }
         drop(change);
         Ok((self.info(name)?, previous.is_none()))
@@ -184,23 +317,18 @@ impl Supervisor {
 
     pub async fn delete(&self, name: &str) -> Result<(), SupervisorError> {
         let _change = self.change.lock().await;
-        self.store.get(name).ok_or_else(|| not_found(name))?;
-        self.store.remove(name);
-        if let Some(connector) = self.take(name) {
-            connector.stop().await;
-        }
-        Ok(())
+        self.entry(name)?;
+        self.store.remove(name).await?;
+        Ok(self.apply(name).await?)
     }
 
     pub async fn set_target(&self, name: &str, target: Target) -> Result<(), SupervisorError> {
         let _change = self.change.lock().await;
-        let properties = self.store.get(name).ok_or_else(|| no_target(name))?;
-        let current = self.connectors.read().get(name).map(Connector::target);
-        if current != Some(target) {
-            if let Some(connector) = self.take(name) {
-                connector.stop().await;
-            }
-            self.start(name, properties, target);
+        let entry = self.store.get(name)?.ok_or_else(|| no_target(name))?;
+        if entry.target != target {
+            let entry = Entry { target, ..entry };
+            self.store.put(name, &entry).await?;
+            self.apply(name).await?;
         }
         Ok(())
     }
@@ -214,13 +342,12 @@ impl Supervisor {
         only_failed: bool,
     ) -> Result<(), SupervisorError> {
         let _change = self.change.lock().await;
-        let properties = self.store.get(name).ok_or_else(|| no_restart(name))?;
-        let Some(mut connector) = self.take(name) else {
-            return Ok(());
-        };
+        let entry = self.store.get(name)?.ok_or_else(|| no_restart(name))?;
+        let standby = || SupervisorError::Standby(name.to_owned());
+        let mut connector = self.take(name).ok_or_else(standby)?;
         if connector.is_failed() {
-            let target = connector.stop().await;
-            self.start(name, properties, target);
+            connector.stop().await;
+            self.start(name, entry);
             return Ok(());
         }
         if include_tasks {
@@ -234,16 +361,17 @@ impl Supervisor {
 
     pub async fn restart_task(&self, name: &str, task: usize) -> Result<(), SupervisorError> {
         let _change = self.change.lock().await;
-        let mut connector = self.take(name).ok_or_else(|| no_restart(name))?;
+        self.store.get(name)?.ok_or_else(|| no_restart(name))?;
+        let standby = || SupervisorError::Standby(name.to_owned());
+        let mut connector = self.take(name).ok_or_else(standby)?;
         let restarted = connector.restart_task(&self.environment, task).await;
         self.connectors.write().insert(name.to_owned(), connector);
         let unknown = || SupervisorError::NotFound(format!("Unknown task: {name}-{task}"));
         restarted.then_some(()).ok_or_else(unknown)
     }
 
-    fn start(&self, name: &str, properties: Properties, target: Target) {
-        let connector = Connector::start(&self.environment, name, &properties, target);
-        self.store.put(name, properties);
+    fn start(&self, name: &str, entry: Entry) {
+        let connector = Connector::start(&self.environment, name, entry);
         self.connectors.write().insert(name.to_owned(), connector);
     }
 
@@ -269,6 +397,14 @@ impl Supervisor {
 
 fn invalid(errors: ConfigErrors) -> SupervisorError {
     SupervisorError::Invalid { errors }
+}
+
+/// An error other than "unknown" keeps its own words.
+fn unless_unknown(unknown: SupervisorError) -> impl FnOnce(SupervisorError) -> SupervisorError {
+    |error| match error {
+        SupervisorError::NotFound(_) => unknown,
+        other => other,
+    }
 }
 
 // Connect says the same thing in many ways.

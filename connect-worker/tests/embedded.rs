@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use connect_worker::{EnvSource, Settings, Worker};
+use connect_worker::{EnvSource, Settings, StoreSettings, Worker};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::message::{Headers, Message, OwnedMessage};
@@ -45,6 +45,7 @@ impl World {
         ]);
         let mut settings = Settings::default();
         settings.http.bind = "127.0.0.1:0".parse().unwrap();
+        settings.store = StoreSettings::in_memory();
         settings.kafka.bootstrap_servers = cluster.bootstrap_servers();
         let properties = [
             ("fetch.wait.max.ms", "50"),

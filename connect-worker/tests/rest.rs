@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use connect_worker::{EnvSource, Settings, Worker};
+use connect_worker::{EnvSource, Settings, StoreSettings, Worker};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -18,6 +18,7 @@ impl Client {
         let mut settings = Settings::default();
         settings.http.bind = "127.0.0.1:0".parse().unwrap();
         settings.kafka.bootstrap_servers = "127.0.0.1:1".to_owned();
+        settings.store = StoreSettings::in_memory();
         let variables = variables
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

@@ -134,6 +134,8 @@ async fn start_worker(places: &Places, kafka: &KafkaSettings) -> anyhow::Result<
     let settings = connect_worker::Settings {
         http: places.http(3),
         kafka: kafka.clone(),
+        // The in-process broker forgets everything anyway.
+        store: connect_worker::StoreSettings::in_memory(),
         ..connect_worker::Settings::default()
     };
     let env = EnvSource::with_overrides(BTreeMap::from(overrides));

@@ -24,7 +24,7 @@ pub(super) async fn list(
             .iter()
             .any(|(key, value)| key == "expand" && value == what)
     };
-    let names = supervisor.names();
+    let names = supervisor.names()?;
     if !asks("status") && !asks("info") {
         return Ok(web::Json(json!(names)));
     }

@@ -61,7 +61,8 @@ impl From<SupervisorError> for ConnectError {
     fn from(error: SupervisorError) -> Self {
         let status = match &error {
             SupervisorError::NotFound(_) => StatusCode::NOT_FOUND,
-            SupervisorError::AlreadyExists(_) => StatusCode::CONFLICT,
+            SupervisorError::AlreadyExists(_) | SupervisorError::Standby(_) => StatusCode::CONFLICT,
+            SupervisorError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             SupervisorError::Invalid { .. } | SupervisorError::BadRequest(_) => {
                 StatusCode::BAD_REQUEST
             }

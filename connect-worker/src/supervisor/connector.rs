@@ -1,27 +1,14 @@
-use serde::Deserialize;
-
 use super::Environment;
 use super::runner::Runner;
 use super::status::{ConnectorReport, ConnectorStatus, State, TaskReport};
 use crate::config::{Kind, SinkConfig};
 use crate::env::Properties;
 use crate::sink::TaskId;
-
-/// What a connector is meant to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Target {
-    #[default]
-    Running,
-    /// Has its tasks, which do nothing.
-    Paused,
-    /// Has no tasks.
-    Stopped,
-}
+use crate::store::{Entry, Target};
 
 /// A connector and its tasks.
 pub(super) struct Connector {
-    target: Target,
+    entry: Entry,
     /// Why there are no tasks although there should be.
     failure: Option<String>,
     tasks: Vec<Task>,
@@ -35,26 +22,22 @@ struct Task {
 }
 
 impl Connector {
-    pub(super) fn start(
-        environment: &Environment,
-        name: &str,
-        properties: &Properties,
-        target: Target,
-    ) -> Self {
+    pub(super) fn start(environment: &Environment, name: &str, entry: Entry) -> Self {
+        let target = entry.target;
         let planned = match target {
             Target::Stopped => Ok(Vec::new()),
-            Target::Running | Target::Paused => plan(environment, name, properties),
+            Target::Running | Target::Paused => plan(environment, name, &entry.properties),
         };
         let mut connector = match planned {
             Ok(tasks) => Self {
-                target,
+                entry,
                 failure: None,
                 tasks,
             },
             Err(failure) => {
                 tracing::error!(connector = name, failure, "connector failed");
                 Self {
-                    target,
+                    entry,
                     failure: Some(failure),
                     tasks: Vec::new(),
                 }
@@ -69,14 +52,12 @@ impl Connector {
         connector
     }
 
-    /// Stops the tasks; what the connector was meant to do.
-    pub(super) async fn stop(self) -> Target {
+    pub(super) async fn stop(self) {
         // All are told first, so that they stop side by side.
         self.tasks.iter().for_each(Task::tell_to_stop);
         for task in self.tasks {
             task.stop().await;
         }
-        self.target
     }
 
     pub(super) async fn restart_tasks(&mut self, environment: &Environment, only_failed: bool) {
@@ -102,8 +83,9 @@ impl Connector {
         self.failure.is_some()
     }
 
-    pub(super) fn target(&self) -> Target {
-        self.target
+    /// What it was started with.
+    pub(super) fn entry(&self) -> Entry {
+        self.entry.clone()
     }
 
     pub(super) fn tasks(&self) -> usize {
@@ -111,7 +93,7 @@ impl Connector {
     }
 
     pub(super) fn status(&self, name: &str, worker_id: &str, kind: Kind) -> ConnectorStatus {
-        let state = match (&self.failure, self.target) {
+        let state = match (&self.failure, self.entry.target) {
             (Some(_), _) => State::Failed,
             (None, Target::Running) => State::Running,
             (None, Target::Paused) => State::Paused,

@@ -14,6 +14,8 @@ pub enum State {
     Paused,
     Stopped,
     Failed,
+    /// Another worker runs it.
+    Unassigned,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -79,9 +81,8 @@ impl ConnectorInfo {
 }
 
 impl ConnectorStatus {
-    /// While somebody changes the connector.
-    pub fn restarting(name: &str, worker_id: &str, kind: Kind) -> Self {
-        let state = State::Restarting;
+    /// While somebody changes the connector, or where another worker runs it.
+    pub fn without_tasks(name: &str, state: State, worker_id: &str, kind: Kind) -> Self {
         let connector = ConnectorReport {
             state,
             worker_id: worker_id.to_owned(),

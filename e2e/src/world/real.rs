@@ -72,6 +72,8 @@ fn start_sink(stack: &Stack, logs: &Path) -> anyhow::Result<Sink> {
 fn start_worker(stack: &Stack, name: &str, logs: &Path) -> anyhow::Result<(Process, Http)> {
     let (mut command, http) = service("connect-worker", "CONNECT_WORKER", stack)?;
     command
+        // The registrar tells it its connector, and runs do not see each other's.
+        .env("CONNECT_WORKER__STORE__CONFIGS_TOPIC", "")
         .env("ORDERS_SINK_URL", stack.jdbc_url("orders"))
         .env("ORDERS_SINK_USERNAME", "test")
         .env("ORDERS_SINK_PASSWORD", "test")
