@@ -1,5 +1,7 @@
 //! What must hold of the applier and of stock on every database.
 
+mod model;
+
 use std::collections::BTreeMap;
 
 use catalog_service::Metrics;
@@ -12,6 +14,8 @@ use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use shared::contract::{Delta, DeltaKind, OrderId, Outcome, ProductId, Reason, Status};
 use shared::settings::DatabaseSettings;
+
+pub(crate) use model::any_history_ends_as_the_model_says;
 
 const CUP: ProductId = ProductId(1);
 const POT: ProductId = ProductId(2);

@@ -26,4 +26,5 @@ on_sqlite! {
     an_adjustment_counts_once_per_key,
     the_ledger_is_paged_newest_first_without_gaps,
     any_script_and_sign_is_kept,
+    any_history_ends_as_the_model_says,
 }
