@@ -22,7 +22,7 @@ use shared::http::Dependency;
 use shared::kafka::{BatchConsumer, BatchLimits, FactProducer};
 use tokio_util::sync::CancellationToken;
 
-pub use apply::apply;
+pub use apply::{apply, rehearse};
 pub use decide::{BadDelta, Decision, Movement, Plan, View, decide};
 
 use self::decode::decode;

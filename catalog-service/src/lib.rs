@@ -4,6 +4,7 @@
 
 pub mod applier;
 pub mod catalog;
+pub mod dead_letters;
 mod duties;
 pub mod entities;
 mod metrics;
@@ -11,15 +12,18 @@ pub mod routes;
 mod settings;
 pub mod store;
 
+use std::convert::Infallible;
+
 use prometheus_client::registry::Registry;
 use shared::http::{Common, Health};
-use shared::kafka::watch_broker;
+use shared::kafka::{DeadLetterTopic, watch_broker};
 use shared::service::{Service, Tasks};
 
 pub use metrics::Metrics;
 pub use settings::{ApplierSettings, Settings, Topics};
 
 use crate::catalog::Catalog;
+use crate::dead_letters::DeadLetters;
 use crate::duties::{Duties, watch_database};
 
 /// Starts the service. Its port is bound on return; tables, topics and the applier
@@ -39,19 +43,30 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
         db: db.clone(),
         conflicts: metrics.conflicts.clone(),
     };
+    health.count("dead_letters", metrics.dead_letters.clone());
+    let letters = DeadLetters {
+        topic: DeadLetterTopic {
+            kafka: settings.kafka.clone(),
+            name: settings.topics.dead_letters.name.clone(),
+        },
+        deltas: settings.topics.catalog_deltas.name.clone(),
+        db: db.clone(),
+    };
+    let dead_letters = letters.topic.clone();
     let common = Common {
         health: health.clone(),
         metrics: registry,
         openapi: routes::openapi(),
     };
     let http = shared::http::serve(&settings.http, common, move |config| {
-        routes::configure(config, catalog.clone());
+        routes::configure(config, catalog.clone(), letters.clone());
     })?;
 
     let mut tasks = Tasks::default();
     let stop = || tasks.stop_signal();
     let broker = watch_broker(settings.kafka.clone(), health.critical("broker"), stop());
     let database = watch_database(db.clone(), health.critical("database"), stop());
+    let (waiting, stopped) = (metrics.dead_letters.clone(), stop());
     let duties = Duties {
         settings,
         db,
@@ -62,5 +77,9 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     tasks.spawn("broker", broker);
     tasks.spawn("database", database);
     tasks.spawn("applier", duties.run());
+    tasks.spawn_blocking("dead letters", move || {
+        dead_letters.watch(&waiting, &stopped);
+        Ok::<_, Infallible>(())
+    });
     Ok(Service::new(http, tasks))
 }

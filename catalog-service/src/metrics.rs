@@ -3,6 +3,7 @@ use std::time::Duration;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use shared::contract::{Delta, Status};
@@ -16,6 +17,7 @@ pub struct Metrics {
     pub(crate) conflicts: Counter,
     pub(crate) bisections: Counter,
     pub(crate) failures: Counter,
+    pub(crate) dead_letters: Gauge,
     batch_size: Histogram,
     batch_duration: Histogram,
 }
@@ -33,6 +35,7 @@ impl Default for Metrics {
             conflicts: Counter::default(),
             bisections: Counter::default(),
             failures: Counter::default(),
+            dead_letters: Gauge::default(),
             batch_size: Histogram::new(exponential_buckets(1.0, 4.0, 7)),
             batch_duration: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
         }
@@ -66,6 +69,11 @@ impl Metrics {
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
+        registry.register(
+            "catalog_dead_letters",
+            "Dead letters that nobody has put back",
+            self.dead_letters.clone(),
+        );
         registry.register(
             "catalog_batch_size",
             "Records per batch",

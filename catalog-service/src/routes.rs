@@ -1,6 +1,7 @@
 //! The HTTP API. A file per route: its request, its OpenAPI description, its handler.
 
 mod adjust;
+mod dead_letters;
 mod get_product;
 mod list_ledger;
 mod list_products;
@@ -13,15 +14,17 @@ use shared::http::{FieldError, Problem, ProblemDocument, method_not_allowed};
 use utoipa::OpenApi;
 
 use crate::catalog::Catalog;
+use crate::dead_letters::DeadLetters;
 use crate::entities::{Entry, EntryKind, Product};
 
 pub use adjust::AdjustmentRequest;
 pub use put_product::ProductRequest;
 
 /// The whole route table, but for what every service has.
-pub fn configure(config: &mut ServiceConfig, catalog: Catalog) {
+pub fn configure(config: &mut ServiceConfig, catalog: Catalog, letters: DeadLetters) {
     config
         .app_data(Data::new(catalog))
+        .app_data(Data::new(letters))
         .service(
             web::resource("/catalog")
                 .get(list_products::list_products)
@@ -42,6 +45,16 @@ pub fn configure(config: &mut ServiceConfig, catalog: Catalog) {
             web::resource("/catalog/{product_id}/ledger")
                 .get(list_ledger::list_ledger)
                 .default_service(method_not_allowed("GET")),
+        )
+        .service(
+            web::resource("/dead-letters")
+                .get(dead_letters::list)
+                .default_service(method_not_allowed("GET")),
+        )
+        .service(
+            web::resource("/dead-letters/{partition}/{offset}/replay")
+                .post(dead_letters::replay)
+                .default_service(method_not_allowed("POST")),
         );
 }
 
@@ -59,6 +72,8 @@ pub fn configure(config: &mut ServiceConfig, catalog: Catalog) {
         put_product::put_product,
         adjust::adjust,
         list_ledger::list_ledger,
+        dead_letters::list,
+        dead_letters::replay,
     ),
     components(schemas(Product, Entry, EntryKind, ProblemDocument, FieldError)),
 )]

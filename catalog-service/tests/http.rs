@@ -3,12 +3,14 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "this is a test")]
 
 use catalog_service::catalog::Catalog;
+use catalog_service::dead_letters::DeadLetters;
 use catalog_service::routes;
 use futures_util::future::join_all;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 use shared::http::{Common, Health};
+use shared::kafka::{DeadLetterTopic, KafkaSettings};
 use shared::settings::{DatabaseSettings, HttpSettings};
 use tempfile::TempDir;
 
@@ -43,6 +45,14 @@ impl Api {
             db,
             conflicts: Default::default(),
         };
+        let letters = DeadLetters {
+            topic: DeadLetterTopic {
+                kafka: KafkaSettings::default(),
+                name: "catalog_deltas.dlq".to_owned(),
+            },
+            deltas: "catalog_deltas".to_owned(),
+            db: catalog.db.clone(),
+        };
         let common = Common {
             health: Health::default(),
             metrics: Default::default(),
@@ -53,7 +63,7 @@ impl Api {
             ..HttpSettings::on_port(0)
         };
         let http = shared::http::serve(&settings, common, move |config| {
-            routes::configure(config, catalog.clone());
+            routes::configure(config, catalog.clone(), letters.clone());
         })
         .unwrap();
         tokio::spawn(http.server);
@@ -481,7 +491,7 @@ async fn the_description_and_its_page_are_served() {
     let (status, document) = api.get("/openapi.json").await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(document["openapi"], "3.1.0");
-    assert_eq!(document["paths"].as_object().unwrap().len(), 4);
+    assert_eq!(document["paths"].as_object().unwrap().len(), 6);
     let page = api.request(Method::GET, "/docs/").send().await.unwrap();
     assert_eq!(page.status(), StatusCode::OK);
     let metrics = api.request(Method::GET, "/metrics").send().await.unwrap();

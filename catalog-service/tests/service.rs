@@ -327,3 +327,72 @@ async fn deltas_wait_until_the_database_works_again_and_none_is_skipped() {
     assert_eq!(world.product(&service, 1, "GET").await["qty"], 1);
     service.stop().await;
 }
+
+async fn json_of(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    (response.status(), response.json().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_goes_back_once_and_only_when_it_can_be_applied() {
+    let world = World::new();
+    let service = world.start().await;
+    world.product(&service, 1, "PUT").await;
+    let bought = reserve(1, 3);
+    let release = Delta {
+        kind: DeltaKind::Release,
+        delta: 3,
+        ..bought
+    };
+    world.send(&[Some(bought.encode())]).await;
+    world.facts(1).await;
+    let db = shared::database::connect(&world.settings.database)
+        .await
+        .unwrap();
+    let rename = async |from: i32, to: i32| {
+        let sql = format!("UPDATE stock SET product_id = {to} WHERE product_id = {from}");
+        db.execute_unprepared(&sql).await.unwrap();
+    };
+    rename(1, 77).await;
+    world
+        .send(&[Some(release.encode()), Some(vec![0xff, 0xfe])])
+        .await;
+    world
+        .wait_for(&service, |_, report| report["dead_letters"] == 2)
+        .await;
+
+    let base = format!("http://{}/dead-letters", service.address());
+    let list = async || json_of(world.client.get(&base)).await.1;
+    let letters = list().await["items"].clone();
+    assert_eq!(letters[0]["original"]["topic"], "catalog_deltas");
+    let payload =
+        json!({"encoding": "utf-8", "text": String::from_utf8(release.encode()).unwrap()});
+    assert_eq!(letters[0]["payload"], payload);
+    assert_eq!(
+        letters[1]["payload"],
+        json!({"encoding": "base64", "text": "//4="})
+    );
+    let replay = async |offset: &Value| -> (StatusCode, Value) {
+        json_of(world.client.post(format!("{base}/0/{offset}/replay"))).await
+    };
+    for letter in [&letters[0], &letters[1]] {
+        let (status, problem) = replay(&letter["offset"]).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
+    }
+    rename(77, 1).await;
+    let first = &letters[0]["offset"];
+    assert_eq!(
+        replay(first).await,
+        (StatusCode::OK, json!({"status": "replayed"}))
+    );
+    assert_eq!(world.facts(2).await.len(), 2);
+    assert_eq!(world.product(&service, 1, "GET").await["qty"], 10);
+    let again = json!({"status": "already replayed"});
+    assert_eq!(replay(first).await, (StatusCode::OK, again));
+    assert_eq!(replay(&json!(999)).await.0, StatusCode::NOT_FOUND);
+    assert!(list().await["items"][0]["replayed_at"].is_string());
+    world
+        .wait_for(&service, |_, report| report["dead_letters"] == 1)
+        .await;
+    service.stop().await;
+}

@@ -52,28 +52,47 @@ async fn apply_despite_rivals(
     }
 }
 
+/// What would become of a delta now. Nothing is changed.
+pub async fn rehearse(db: &DatabaseConnection, delta: &Delta) -> Result<Decision, DbErr> {
+    let transaction = store::begin(db).await?;
+    let plan = write(&transaction, std::slice::from_ref(delta)).await;
+    transaction.rollback().await?;
+    match plan.map(|mut plan| plan.decisions.pop()) {
+        Ok(decision) => Ok(decision.unwrap_or(Decision::Applied(None))),
+        Err(error) if Fault::of(&error) == Fault::Data => {
+            Ok(Decision::Bad(BadDelta::Refused(error.to_string())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 async fn apply_once(db: &DatabaseConnection, deltas: &[Delta]) -> Result<Vec<Decision>, DbErr> {
     if deltas.is_empty() {
         return Ok(Vec::new());
     }
     let transaction = store::begin(db).await?;
+    let plan = write(&transaction, deltas).await?;
+    transaction.commit().await?;
+    Ok(plan.decisions)
+}
+
+async fn write(transaction: &DatabaseTransaction, deltas: &[Delta]) -> Result<Plan, DbErr> {
     let ids = deltas.iter().map(|delta| delta.product_id).collect();
-    let products = store::lock_products(&transaction, &ids).await?;
+    let products = store::lock_products(transaction, &ids).await?;
     let view = View {
         stock: products
             .values()
             .map(|product| (product.product_id, product.qty))
             .collect(),
-        ledger: ledger_of(&transaction, deltas).await?,
+        ledger: ledger_of(transaction, deltas).await?,
     };
     crash_point("catalog::locked");
     let now = Timestamp::now();
     let plan = decide(view, deltas, now);
     let entries: Vec<_> = plan.new_movements.iter().map(Entry::from).collect();
-    store::insert_entries(&transaction, &entries).await?;
-    store::write_quantities(&transaction, &changed(products, &plan, now)).await?;
-    transaction.commit().await?;
-    Ok(plan.decisions)
+    store::insert_entries(transaction, &entries).await?;
+    store::write_quantities(transaction, &changed(products, &plan, now)).await?;
+    Ok(plan)
 }
 
 async fn ledger_of(

@@ -11,7 +11,7 @@ use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use crate::catalog::CatalogError;
 use crate::store::Fault;
 
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) fn unknown_product(id: ProductId) -> Problem {
     CatalogError::UnknownProduct(id).into()
