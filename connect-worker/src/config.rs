@@ -1,4 +1,5 @@
-//! Connector configurations: the keys of each connector class, read into one [`SinkConfig`].
+//! Connector configurations: the keys of each connector class, read into one
+//! [`SinkConfig`] or [`SourceConfig`].
 
 mod class;
 mod common;
@@ -6,6 +7,7 @@ mod confluent;
 mod debezium;
 mod reader;
 mod sink;
+mod source;
 mod suggest;
 mod tables;
 mod transforms;
@@ -21,6 +23,7 @@ use shared::settings::Secret;
 pub use class::{Class, Kind};
 pub use common::ErrorLog;
 pub use reader::ConfigErrors;
+pub use source::{Columns, Mode, NumericMapping, SourceConfig, TableSelection};
 
 use self::reader::Reader;
 use crate::dialect::Quoting;
@@ -232,7 +235,14 @@ pub struct DeadLetterRules {
     pub headers: bool,
 }
 
-impl SinkConfig {
+/// What a connector is to do.
+#[derive(Debug, Clone)]
+pub enum ConnectorConfig {
+    Sink(SinkConfig),
+    Source(SourceConfig),
+}
+
+impl ConnectorConfig {
     /// Reads a configuration whose placeholders are filled in; all its faults at once.
     pub fn parse(properties: &Properties) -> Result<Self, ConfigErrors> {
         let mut reader = Reader::new(properties);
@@ -243,9 +253,29 @@ impl SinkConfig {
             Ok(meant)
         })?;
         match class {
-            Class::DebeziumSink => debezium::parse(reader),
-            Class::ConfluentSink => confluent::parse(reader, confluent::Maker::Confluent),
-            Class::AivenSink => confluent::parse(reader, confluent::Maker::Aiven),
+            Class::DebeziumSink => debezium::parse(reader).map(Self::Sink),
+            Class::ConfluentSink => {
+                confluent::parse(reader, confluent::Maker::Confluent).map(Self::Sink)
+            }
+            Class::AivenSink => confluent::parse(reader, confluent::Maker::Aiven).map(Self::Sink),
+            Class::Source => source::parse(reader).map(Self::Source),
+        }
+    }
+
+    pub fn tasks_max(&self) -> usize {
+        match self {
+            Self::Sink(config) => config.tasks_max,
+            Self::Source(config) => config.tasks_max,
+        }
+    }
+}
+
+impl SinkConfig {
+    /// As [`ConnectorConfig::parse`], for who wants a sink.
+    pub fn parse(properties: &Properties) -> Result<Self, ConfigErrors> {
+        match ConnectorConfig::parse(properties)? {
+            ConnectorConfig::Sink(config) => Ok(config),
+            ConnectorConfig::Source(_) => Err(ConfigErrors::one("this connector is a source")),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Kafka Connect's JDBC sink in one small process: the same connector JSON, the same REST
-//! API, the same records and rows.
+//! Kafka Connect's JDBC sink and source in one small process: the same connector JSON, the
+//! same REST API, the same records and rows.
 //!
 //! `rest` answers, `supervisor` runs connectors and their tasks, `config` reads their keys,
-//! `transforms` changes records, `sink` is a task, `dialect` is what differs between databases.
+//! `transforms` changes records, `sink` and `source` are tasks, `dialect` is what differs
+//! between databases.
 
 pub mod config;
 pub mod dialect;
@@ -11,6 +12,7 @@ pub mod jdbc_url;
 pub mod rest;
 pub mod settings;
 pub mod sink;
+pub mod source;
 pub mod store;
 pub mod supervisor;
 pub mod transforms;
@@ -29,6 +31,7 @@ pub use settings::{Settings, StoreSettings};
 
 use rest::Cluster;
 use sink::SinkMetrics;
+use source::OffsetStore;
 use supervisor::Supervisor;
 
 /// A worker as its starter holds it: `address()`, `stop()`.
@@ -41,7 +44,14 @@ pub async fn start(settings: Settings, env: EnvSource) -> anyhow::Result<Worker>
     let health = Health::default();
     let mut registry = Registry::with_prefix("connect_worker");
     let metrics = SinkMetrics::register(&mut registry);
-    let supervisor = Supervisor::new(env, settings.kafka.clone(), settings.store, metrics);
+    let offsets = OffsetStore::new(settings.kafka.clone(), settings.offset_storage);
+    let supervisor = Supervisor::new(
+        env,
+        settings.kafka.clone(),
+        settings.store,
+        metrics,
+        offsets,
+    );
     let cluster = Arc::new(Cluster::new(settings.kafka.clone()));
     let common = Common {
         health: health.clone(),

@@ -7,7 +7,7 @@ use clap::Parser;
 use connect_worker::{EnvSource, Settings};
 use shared::{service, settings, telemetry};
 
-/// Kafka Connect's JDBC sink and REST API in one small process.
+/// Kafka Connect's JDBC sink, source and REST API in one small process.
 ///
 /// Settings come from the defaults, then the file, then environment variables such as
 /// CONNECT_WORKER__KAFKA__BOOTSTRAP_SERVERS.

@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use shared::kafka::KafkaSettings;
+use shared::kafka::{KafkaSettings, TopicSettings};
 use shared::settings::{HttpSettings, LogSettings};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -8,6 +8,8 @@ pub struct Settings {
     pub http: HttpSettings,
     pub kafka: KafkaSettings,
     pub store: StoreSettings,
+    /// The compacted topic of the sources' offsets.
+    pub offset_storage: TopicSettings,
     pub log: LogSettings,
 }
 
@@ -51,6 +53,7 @@ impl Default for Settings {
             http,
             kafka: KafkaSettings::default(),
             store: StoreSettings::default(),
+            offset_storage: TopicSettings::new("connect-offsets", 1),
             log: LogSettings::default(),
         }
     }

@@ -24,10 +24,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::connector::Connector;
 use self::status::{ConnectorInfo, ConnectorStatus, State, TaskInfo, TaskReport};
-use crate::config::{Class, ConfigErrors, SinkConfig, masked, unmasked};
+use crate::config::{Class, ConfigErrors, ConnectorConfig, masked, unmasked};
 use crate::env::{EnvSource, Properties};
 use crate::settings::StoreSettings;
 use crate::sink::SinkMetrics;
+use crate::source::OffsetStore;
 use crate::store::{CompactedTopic, ConnectorStore, Entry, StoreError, follow_leadership};
 
 pub use crate::store::Target;
@@ -56,10 +57,12 @@ pub enum SupervisorError {
 }
 
 /// What a connector's tasks are made with.
+#[derive(Clone)]
 struct Environment {
     env: EnvSource,
     kafka: KafkaSettings,
     metrics: SinkMetrics,
+    offsets: OffsetStore,
     /// HTTP handlers run on threads of their own; tasks do not.
     runtime: Handle,
 }
@@ -84,11 +87,13 @@ impl Supervisor {
         kafka: KafkaSettings,
         settings: StoreSettings,
         metrics: SinkMetrics,
+        offsets: OffsetStore,
     ) -> Arc<Self> {
         let environment = Environment {
             env,
             kafka,
             metrics,
+            offsets,
             runtime: Handle::current(),
         };
         let alone = settings.configs_topic.is_empty();
@@ -385,7 +390,7 @@ impl Supervisor {
         Class::of(properties).map_err(|errors| SupervisorError::BadRequest(errors.to_string()))?;
         let resolved = self.environment.env.resolve(properties);
         if resolved.missing.is_empty() {
-            SinkConfig::parse(&resolved.properties).map_err(invalid)?;
+            ConnectorConfig::parse(&resolved.properties).map_err(invalid)?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Kafka Connect's JSON envelope, `{"schema":…,"payload":…}`, read as Kafka's own
-//! JsonConverter 4.3 reads it, error texts included: who moves a topic from Kafka Connect
+//! Kafka Connect's JSON envelope, `{"schema":…,"payload":…}`, read and written as Kafka's own
+//! JsonConverter 4.3 does it, error texts included: who moves a topic from Kafka Connect
 //! to connect-worker, or back, sees the same rows and the same dead letters.
 //!
 //! The one addition is [`Rules::strict`], which refuses the conversions that the original
@@ -7,6 +7,7 @@
 
 mod bytes;
 mod decoder;
+mod encoder;
 mod payload;
 mod schema;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 mod value;
 
 pub use decoder::{Decoder, Record};
+pub use encoder::{Encoder, Writing};
 pub use payload::Rules;
 pub use schema::{Field, Logical, Schema, Type};
 pub use value::Value;

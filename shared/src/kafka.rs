@@ -15,4 +15,4 @@ pub use dead_letters::{DeadLetterTopic, Letter, LetterAddress, Replay, dead_lett
 pub use producer::FactProducer;
 pub use record::{OutRecord, record_headers, trace_parent};
 pub use settings::{KafkaSettings, PropertyError, TopicSettings, set_default};
-pub use topics::{TopicError, ensure_topics};
+pub use topics::{TopicError, ensure_compacted_topic, ensure_topics};

@@ -9,6 +9,8 @@ pub enum Class {
     ConfluentSink,
     /// Descends from Confluent's.
     AivenSink,
+    /// Confluent's, and Aiven's, which descends from it.
+    Source,
 }
 
 /// What Connect's answers call a connector's `type`.
@@ -16,9 +18,10 @@ pub enum Class {
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     Sink,
+    Source,
 }
 
-const CLASSES: [(&str, Class); 3] = [
+const CLASSES: [(&str, Class); 5] = [
     (
         "io.debezium.connector.jdbc.JdbcSinkConnector",
         Class::DebeziumSink,
@@ -28,6 +31,11 @@ const CLASSES: [(&str, Class); 3] = [
         Class::ConfluentSink,
     ),
     ("io.aiven.connect.jdbc.JdbcSinkConnector", Class::AivenSink),
+    (
+        "io.confluent.connect.jdbc.JdbcSourceConnector",
+        Class::Source,
+    ),
+    ("io.aiven.connect.jdbc.JdbcSourceConnector", Class::Source),
 ];
 
 impl Class {
@@ -54,6 +62,7 @@ impl Class {
     pub fn kind(self) -> Kind {
         match self {
             Self::DebeziumSink | Self::ConfluentSink | Self::AivenSink => Kind::Sink,
+            Self::Source => Kind::Source,
         }
     }
 }

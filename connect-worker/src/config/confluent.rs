@@ -52,7 +52,7 @@ pub(super) fn parse(mut reader: Reader<'_>, maker: Maker) -> Result<SinkConfig, 
 }
 
 /// The first attempt is one of `connection.attempts`.
-fn connection(reader: &mut Reader<'_>) -> Retries {
+pub(super) fn connection(reader: &mut Reader<'_>) -> Retries {
     let attempts = reader.number("connection.attempts", 3_u32);
     if attempts == 0 {
         reader.invalid("connection.attempts", "Value must be at least 1");

@@ -1,7 +1,7 @@
 use super::Environment;
 use super::runner::Runner;
 use super::status::{ConnectorReport, ConnectorStatus, State, TaskReport};
-use crate::config::{Kind, SinkConfig};
+use crate::config::{ConnectorConfig, Kind};
 use crate::env::Properties;
 use crate::sink::TaskId;
 use crate::store::{Entry, Target};
@@ -16,7 +16,7 @@ pub(super) struct Connector {
 
 struct Task {
     id: TaskId,
-    config: SinkConfig,
+    config: ConnectorConfig,
     /// `None` while the connector is paused.
     runner: Option<Runner>,
 }
@@ -131,7 +131,8 @@ fn plan(
             names.join(", ")
         ));
     }
-    let config = SinkConfig::parse(&resolved.properties).map_err(|errors| errors.to_string())?;
+    let config = ConnectorConfig::parse(&resolved.properties);
+    let config = config.map_err(|errors| errors.to_string())?;
     let task = |number| Task {
         id: TaskId {
             connector: name.to_owned(),
@@ -140,7 +141,7 @@ fn plan(
         config: config.clone(),
         runner: None,
     };
-    Ok((0..config.tasks_max).map(task).collect())
+    Ok((0..config.tasks_max()).map(task).collect())
 }
 
 impl Task {

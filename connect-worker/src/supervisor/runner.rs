@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use shared::kafka::KafkaSettings;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::Environment;
-use crate::config::SinkConfig;
-use crate::sink::{SinkMetrics, Step, Task, TaskError, TaskId};
+use crate::config::{ConnectorConfig, SinkConfig};
+use crate::sink::{Step, Task, TaskError, TaskId};
+use crate::source;
 
 /// A transaction is given this long to end; then its connection is dropped, and with it
 /// the transaction.
@@ -26,16 +26,15 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    pub(super) fn start(environment: &Environment, id: TaskId, config: SinkConfig) -> Self {
+    pub(super) fn start(environment: &Environment, id: TaskId, config: ConnectorConfig) -> Self {
         let stop = CancellationToken::new();
         let trace = Arc::new(Mutex::new(None));
-        let kafka = environment.kafka.clone();
-        let metrics = environment.metrics.clone();
+        let surroundings = environment.clone();
         let ended = environment.runtime.spawn({
             let (stop, trace) = (stop.clone(), Arc::clone(&trace));
             async move {
                 let span = tracing::info_span!("task", id = %id);
-                let outcome = drive(&id, config, kafka, metrics, &stop).instrument(span);
+                let outcome = drive(&id, config, &surroundings, &stop).instrument(span);
                 let failure = match AssertUnwindSafe(outcome).catch_unwind().await {
                     Ok(Ok(())) => return,
                     Ok(Err(error)) => error.trace(),
@@ -67,12 +66,28 @@ impl Runner {
 
 async fn drive(
     id: &TaskId,
-    config: SinkConfig,
-    kafka: KafkaSettings,
-    metrics: SinkMetrics,
+    config: ConnectorConfig,
+    environment: &Environment,
     stop: &CancellationToken,
 ) -> Result<(), TaskError> {
-    let mut task = Task::new(id.clone(), config, &kafka, &metrics).await?;
+    match config {
+        ConnectorConfig::Sink(config) => drive_sink(id, config, environment, stop).await,
+        ConnectorConfig::Source(config) => {
+            let offsets = environment.offsets.clone();
+            let task = source::Task::new(id.clone(), config, &environment.kafka, offsets).await?;
+            task.run(stop).await
+        }
+    }
+}
+
+async fn drive_sink(
+    id: &TaskId,
+    config: SinkConfig,
+    environment: &Environment,
+    stop: &CancellationToken,
+) -> Result<(), TaskError> {
+    let Environment { kafka, metrics, .. } = environment;
+    let mut task = Task::new(id.clone(), config, kafka, metrics).await?;
     let ended = loop {
         match task.step(stop).await {
             Ok(Step::Wrote(_) | Step::Waited) => {}

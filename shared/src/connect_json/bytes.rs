@@ -38,6 +38,70 @@ fn sextet(symbol: u8) -> Option<u8> {
     }
 }
 
+pub(super) fn to_base64(bytes: &[u8]) -> String {
+    const SYMBOLS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for (index, shift) in [18, 12, 6, 0].into_iter().enumerate() {
+            let [.., sextet] = (bits >> shift & 0x3f).to_be_bytes();
+            let is_padding = index > group.len();
+            text.push(if is_padding {
+                '='
+            } else {
+                SYMBOLS[usize::from(sextet)].into()
+            });
+        }
+    }
+    text
+}
+
+/// The big-endian two's complement of plain decimal text times 10^scale, as short as it can
+/// be; `None` if the text is no such number.
+pub(super) fn unscaled(text: &str, scale: i32) -> Option<Vec<u8>> {
+    let (negative, number) = match text.strip_prefix('-') {
+        Some(number) => (true, number),
+        None => (false, text),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let scale = usize::try_from(scale).ok()?;
+    // More places than the scale are fine if they are zeros.
+    let kept = &fraction[..scale.min(fraction.len())];
+    let lost = &fraction[kept.len()..];
+    let digits = whole.bytes().chain(kept.bytes());
+    let digits = digits.chain(std::iter::repeat_n(b'0', scale - kept.len()));
+    let mut magnitude = vec![0_u8];
+    for digit in digits {
+        let mut carry = u16::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?);
+        for byte in magnitude.iter_mut().rev() {
+            let [high, low] = (u16::from(*byte) * 10 + carry).to_be_bytes();
+            *byte = low;
+            carry = u16::from(high);
+        }
+        let [_, high] = carry.to_be_bytes();
+        if high > 0 {
+            magnitude.insert(0, high);
+        }
+    }
+    if lost.bytes().any(|digit| digit != b'0') || number.is_empty() {
+        return None;
+    }
+    magnitude.insert(0, 0);
+    let mut bytes = match negative {
+        true => self::magnitude(&magnitude, true),
+        false => magnitude,
+    };
+    while let [first, second, ..] = bytes[..] {
+        let is_redundant = matches!((first, second & 0x80), (0, 0) | (0xff, 0x80));
+        if !is_redundant {
+            break;
+        }
+        bytes.remove(0);
+    }
+    Some(bytes)
+}
+
 /// Beyond what any database's numbers have room for: such a value is an accident, or meant
 /// to exhaust whoever writes it out.
 const LARGEST_UNSCALED: usize = 8 * 1024;
@@ -128,5 +192,29 @@ mod tests {
         assert_eq!(decimal_text(&[], 2), None);
         assert_eq!(decimal_text(&[1], i32::MAX), None);
         assert_eq!(decimal_text(&[1; 100_000], 0), None);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for bytes in [&b""[..], &[0], &[0, 0x9c], b"foobar", &[0xff; 4]] {
+            assert_eq!(from_base64(&to_base64(bytes)).unwrap(), bytes);
+        }
+        assert_eq!(to_base64(&[0, 0x9c]), "AJw=");
+        for (text, scale, bytes) in [
+            ("1.56", 2, &[0x00, 0x9c][..]),
+            ("-1.00", 2, &[0x9c]),
+            ("-0.01", 2, &[0xff]),
+            ("0", 0, &[0]),
+            ("0.005", 3, &[5]),
+            ("1.5", 2, &[0x00, 0x96]),
+            ("1.500", 1, &[0x0f]),
+            ("-9223372036854775808", 0, &[0x80, 0, 0, 0, 0, 0, 0, 0]),
+            ("18446744073709551616", 0, &[0x01, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ] {
+            assert_eq!(unscaled(text, scale).as_deref(), Some(bytes), "{text}");
+        }
+        for bad in ["1.555", "", "NaN", "1e3", "+1"] {
+            assert_eq!(unscaled(bad, 2), None, "{bad}");
+        }
     }
 }

@@ -61,7 +61,7 @@ pub async fn ensure_topics(
         .iter()
         .filter(|topic| !existing.contains_key(&topic.name))
         .collect();
-    create(&admin, &missing).await?;
+    create(&admin, &missing, ("retention.ms", "-1")).await?;
     for topic in topics {
         match existing.get(&topic.name) {
             Some(known) if known.partitions < topic.partitions => {
@@ -78,6 +78,18 @@ pub async fn ensure_topics(
     // Nobody has to wait for a warning.
     tokio::spawn(warn_about_retention(admin, topics.to_vec()));
     Ok(())
+}
+
+/// Creates a topic, if it is missing, that keeps the last record of each key.
+pub async fn ensure_compacted_topic(
+    settings: &KafkaSettings,
+    topic: &TopicSettings,
+) -> Result<(), TopicError> {
+    let admin: Arc<Admin> = Arc::new(settings.client("topics").create()?);
+    if !known_topics(&admin).await?.contains_key(&topic.name) {
+        create(&admin, &[topic], ("cleanup.policy", "compact")).await?;
+    }
+    wait_for_leaders(&admin, std::slice::from_ref(topic)).await
 }
 
 /// A topic as the broker's metadata has it.
@@ -134,7 +146,11 @@ impl From<&MetadataTopic> for Known {
     }
 }
 
-async fn create(admin: &Admin, missing: &[&TopicSettings]) -> Result<(), TopicError> {
+async fn create(
+    admin: &Admin,
+    missing: &[&TopicSettings],
+    (property, value): (&str, &str),
+) -> Result<(), TopicError> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -142,7 +158,7 @@ async fn create(admin: &Admin, missing: &[&TopicSettings]) -> Result<(), TopicEr
         .iter()
         .map(|topic| {
             let replication = TopicReplication::Fixed(topic.replication);
-            NewTopic::new(&topic.name, topic.partitions, replication).set("retention.ms", "-1")
+            NewTopic::new(&topic.name, topic.partitions, replication).set(property, value)
         })
         .collect();
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));

@@ -1,0 +1,529 @@
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone as _, Timelike};
+use chrono_tz::Tz;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement};
+use shared::connect_json::Value;
+
+use super::catalog;
+use super::column::{Column, Kind, Misfit};
+use super::offsets::Offset;
+use crate::config::{Mode, SourceConfig};
+use crate::dialect::{self, Dialect, TableName};
+
+/// Reads the rows of a table that are new.
+pub(super) struct TableReader {
+    pub(super) table: TableName,
+    pub(super) columns: Vec<Column>,
+    dialect: &'static dyn Dialect,
+    mode: Mode,
+    zone: Tz,
+    limit: usize,
+    offset: Offset,
+    gaps: Gaps,
+}
+
+/// Rows to produce, in order.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) rows: Vec<Vec<Value>>,
+    /// Where the table is once they are produced.
+    pub(super) offset: Offset,
+    /// There may be more of them now.
+    pub(super) more: bool,
+    /// Some wait for a gap to be filled.
+    pub(super) held: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    #[error("table {table}: {problem}")]
+    Table { table: TableName, problem: String },
+    #[error("table {table}")]
+    Misfit { table: TableName, source: Misfit },
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+/// A row, and what decides whether it is new.
+struct Found {
+    values: Vec<Value>,
+    id: Option<i64>,
+    time: Option<NaiveDateTime>,
+}
+
+impl TableReader {
+    pub(super) fn new(
+        table: TableName,
+        config: &SourceConfig,
+        backend: DbBackend,
+        offset: Option<Offset>,
+    ) -> Self {
+        let initial = match config.mode.initial {
+            -1 => Some(chrono::Utc::now().naive_utc()),
+            millis => DateTime::from_timestamp_millis(millis).map(|time| time.naive_utc()),
+        };
+        let mut offset = offset.unwrap_or_default();
+        if config.mode.timestamps.is_empty() {
+            offset.timestamp = None;
+        } else {
+            offset.timestamp = offset.timestamp.or(initial);
+        }
+        Self {
+            table,
+            columns: Vec::new(),
+            dialect: dialect::of(backend, config.quoting),
+            mode: config.mode.clone(),
+            zone: config.columns.zone,
+            limit: config.batch_rows,
+            offset,
+            gaps: Gaps::default(),
+        }
+    }
+
+    /// Looks at the table's columns; whether they have changed.
+    pub(super) async fn look(
+        &mut self,
+        db: &DatabaseConnection,
+        config: &SourceConfig,
+    ) -> Result<bool, ReadError> {
+        let columns = catalog::columns(db, &self.table, config.columns.numeric).await?;
+        if columns == self.columns {
+            return Ok(false);
+        }
+        if columns.is_empty() {
+            return Err(self.fault("there is no such table, or none of its columns can be read"));
+        }
+        self.columns = columns;
+        self.check()?;
+        Ok(true)
+    }
+
+    /// The columns of the mode are there, and say something of every row.
+    fn check(&mut self) -> Result<(), ReadError> {
+        if self.mode.incrementing.as_deref() == Some("") {
+            let counted = self.columns.iter().find(|column| column.counted);
+            let name = counted.map(|column| column.name.clone());
+            let missing = || {
+                self.fault("no column counts up by itself; name one in incrementing.column.name")
+            };
+            self.mode.incrementing = Some(name.ok_or_else(missing)?);
+        }
+        let mut times = Vec::new();
+        for name in &self.mode.timestamps {
+            times.push(self.column(name)?);
+        }
+        let id = self.mode.incrementing.as_deref();
+        let id = id.map(|name| self.column(name)).transpose()?;
+        if let Some(wrong) = times.iter().find(|column| !is_time(column)) {
+            return Err(self.fault(&format!("column `{}` is not a timestamp", wrong.name)));
+        }
+        if let Some(wrong) = id.filter(|column| !is_integer(column)) {
+            return Err(self.fault(&format!(
+                "Invalid type for incrementing column `{}`: it is not an integer",
+                wrong.name
+            )));
+        }
+        if !self.mode.validate_non_null {
+            return Ok(());
+        }
+        let advice = "set validate.non.null=false to go on without the rows where it is null";
+        if let Some(column) = id.filter(|column| column.optional) {
+            return Err(self.fault(&format!(
+                "Cannot make incremental queries using incrementing column {} because this \
+                 column is nullable; {advice}",
+                column.name
+            )));
+        }
+        if !times.is_empty() && times.iter().all(|column| column.optional) {
+            return Err(self.fault(&format!(
+                "Cannot make incremental queries using timestamp columns {} because all of \
+                 them are nullable; {advice}",
+                self.mode.timestamps.join(", ")
+            )));
+        }
+        Ok(())
+    }
+
+    fn column(&self, name: &str) -> Result<&Column, ReadError> {
+        let found = self.columns.iter().find(|column| column.name == name);
+        found.ok_or_else(|| self.fault(&format!("there is no column `{name}`")))
+    }
+
+    fn fault(&self, problem: &str) -> ReadError {
+        ReadError::Table {
+            table: self.table.clone(),
+            problem: problem.to_owned(),
+        }
+    }
+
+    /// The next rows. The same again until [`Self::advance`].
+    pub(super) async fn read(&mut self, db: &DatabaseConnection) -> Result<Batch, ReadError> {
+        match (
+            self.mode.incrementing.is_some(),
+            self.mode.timestamps.is_empty(),
+        ) {
+            (true, true) => self.read_by_id(db).await,
+            (false, false) => self.read_by_time(db).await,
+            (true, false) => self.read_by_both(db).await,
+            (false, true) => Ok(Batch::default()),
+        }
+    }
+
+    pub(super) fn advance(&mut self, offset: Offset) {
+        self.offset = offset;
+    }
+
+    pub(super) fn is_bulk(&self) -> bool {
+        self.mode.is_bulk()
+    }
+
+    /// Every row, for the bulk mode.
+    pub(super) fn everything(&self) -> Statement {
+        self.statement("", Vec::new())
+    }
+
+    async fn read_by_id(&mut self, db: &DatabaseConnection) -> Result<Batch, ReadError> {
+        let id = self.id_sql();
+        if !self.mode.gap_wait.is_zero() {
+            let table = self.dialect.quote_table(&self.table);
+            let sql = format!(
+                "SELECT CAST(MAX({id}) AS {}) AS text FROM {table} src",
+                self.text()
+            );
+            let newest = text(db, sql).await?.and_then(|text| text.parse().ok());
+            self.gaps.see(newest, self.mode.gap_wait);
+        }
+        let last = self.offset.incrementing.unwrap_or(-1);
+        let condition = format!(
+            " WHERE {id} > {} ORDER BY {id} LIMIT {}",
+            self.mark(1),
+            self.limit
+        );
+        let mut found = self.find(db, &condition, vec![last.into()]).await?;
+        let full = found.len() == self.limit;
+        let ready = match self.mode.gap_wait.is_zero() {
+            true => found.len(),
+            false => self.gaps.ready(last, found.iter().filter_map(|row| row.id)),
+        };
+        let held = ready < found.len();
+        found.truncate(ready);
+        Ok(Batch {
+            held,
+            ..self.batch(found, full && !held)
+        })
+    }
+
+    async fn read_by_time(&mut self, db: &DatabaseConnection) -> Result<Batch, ReadError> {
+        let Some((begin, end)) = self.period(db).await? else {
+            return Ok(Batch::default());
+        };
+        let time = self.time_sql();
+        let condition = format!(
+            " WHERE {time} > {} AND {time} < {} ORDER BY {time} LIMIT {}",
+            self.time_mark(1),
+            self.time_mark(2),
+            self.limit
+        );
+        let mut found = self
+            .find(db, &condition, vec![begin.into(), end.into()])
+            .await?;
+        let full = found.len() == self.limit;
+        if full {
+            // Rows of one time must not be torn: the offset tells them not apart.
+            let last = found.last().and_then(|row| row.time);
+            found.retain(|row| row.time != last);
+            if let (true, Some(last)) = (found.is_empty(), last) {
+                let condition = format!(" WHERE {time} = {}", self.time_mark(1));
+                let values = vec![self.written(last).into()];
+                found = self.find(db, &condition, values).await?;
+            }
+        }
+        Ok(self.batch(found, full))
+    }
+
+    async fn read_by_both(&mut self, db: &DatabaseConnection) -> Result<Batch, ReadError> {
+        let Some((begin, end)) = self.period(db).await? else {
+            return Ok(Batch::default());
+        };
+        let (time, id) = (self.time_sql(), self.id_sql());
+        let condition = format!(
+            " WHERE {time} < {} AND (({time} = {} AND {id} > {}) OR {time} > {}) \
+             ORDER BY {time}, {id} LIMIT {}",
+            self.time_mark(1),
+            self.time_mark(2),
+            self.mark(3),
+            self.time_mark(4),
+            self.limit
+        );
+        let last = self.offset.incrementing.unwrap_or(-1);
+        let values = vec![end.into(), begin.clone().into(), last.into(), begin.into()];
+        let found = self.find(db, &condition, values).await?;
+        let full = found.len() == self.limit;
+        Ok(self.batch(found, full))
+    }
+
+    fn batch(&self, found: Vec<Found>, more: bool) -> Batch {
+        let mut offset = self.offset;
+        if let Some(last) = found.last() {
+            offset.incrementing = last.id.or(offset.incrementing);
+            offset.timestamp = last.time.or(offset.timestamp);
+        }
+        Batch {
+            rows: found.into_iter().map(|row| row.values).collect(),
+            offset,
+            more,
+            held: false,
+        }
+    }
+
+    /// From the offset to the database's now, less the delay, as the columns spell them. What
+    /// the column's clock may still add to its running tick is left for later.
+    async fn period(&self, db: &DatabaseConnection) -> Result<Option<(String, String)>, ReadError> {
+        let sql = match self.dialect.backend() {
+            DbBackend::Postgres => "SELECT (clock_timestamp() AT TIME ZONE 'UTC')::text AS text",
+            DbBackend::Sqlite => "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now') AS text",
+            _ => "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS text",
+        };
+        let now = text(db, sql.to_owned()).await?.unwrap_or_default();
+        let now = NaiveDateTime::parse_from_str(&now, "%Y-%m-%d %H:%M:%S%.f").ok();
+        let delay = TimeDelta::from_std(self.mode.delay).unwrap_or_default();
+        let (Some(begin), Some(now)) = (self.offset.timestamp, now) else {
+            return Ok(None);
+        };
+        let digits = match self.first_time().map(|column| column.kind) {
+            Some(Kind::Timestamp(digits) | Kind::Instant(digits)) => digits,
+            _ => 0,
+        };
+        let end = tick_of(now - delay, digits);
+        Ok(Some((self.written(begin), self.written(end))))
+    }
+
+    async fn find(
+        &self,
+        db: &DatabaseConnection,
+        condition: &str,
+        values: Vec<sea_orm::Value>,
+    ) -> Result<Vec<Found>, ReadError> {
+        let rows = db.query_all_raw(self.statement(condition, values)).await?;
+        rows.iter().map(|row| self.found(row)).collect()
+    }
+
+    fn statement(&self, condition: &str, values: Vec<sea_orm::Value>) -> Statement {
+        let backend = self.dialect.backend();
+        let columns = self.columns.iter();
+        let columns: Vec<_> = columns
+            .map(|column| column.select(&self.dialect.quote(&column.name), backend))
+            .collect();
+        let table = self.dialect.quote_table(&self.table);
+        let sql = format!("SELECT {} FROM {table} src{condition}", columns.join(", "));
+        Statement::from_sql_and_values(backend, sql, values)
+    }
+
+    pub(super) fn values(&self, row: &QueryResult) -> Result<Vec<Value>, ReadError> {
+        self.found(row).map(|found| found.values)
+    }
+
+    fn found(&self, row: &QueryResult) -> Result<Found, ReadError> {
+        let mut found = Found {
+            values: Vec::with_capacity(self.columns.len()),
+            id: None,
+            time: None,
+        };
+        for (index, column) in self.columns.iter().enumerate() {
+            let text: Option<String> = row.try_get_by_index(index)?;
+            let value = column.value(text.as_deref(), self.zone);
+            let value = value.map_err(|source| ReadError::Misfit {
+                table: self.table.clone(),
+                source,
+            })?;
+            if self.mode.incrementing.as_ref() == Some(&column.name) {
+                let digits = text.as_deref().map(|text| text.trim_end_matches(".0"));
+                found.id = digits.and_then(|text| text.parse().ok());
+            }
+            found.values.push(value);
+        }
+        // The first of the named that is not null, as COALESCE says.
+        for name in &self.mode.timestamps {
+            let index = self.columns.iter().position(|column| column.name == *name);
+            let Some(index) = index.filter(|_| found.time.is_none()) else {
+                continue;
+            };
+            let text: Option<String> = row.try_get_by_index(index)?;
+            found.time = text.and_then(|text| self.columns[index].instant(&text, self.zone));
+        }
+        Ok(found)
+    }
+
+    fn text(&self) -> &'static str {
+        match self.dialect.backend() {
+            DbBackend::MySql => "CHAR",
+            _ => "TEXT",
+        }
+    }
+
+    fn mark(&self, index: usize) -> String {
+        match self.dialect.backend() {
+            DbBackend::Postgres => format!("${index}"),
+            _ => "?".to_owned(),
+        }
+    }
+
+    fn id_sql(&self) -> String {
+        self.qualified(self.mode.incrementing.as_deref().unwrap_or_default())
+    }
+
+    /// PostgreSQL takes a bare name in `ORDER BY` for that of a selected text, which has
+    /// another order.
+    fn qualified(&self, name: &str) -> String {
+        format!("src.{}", self.dialect.quote(name))
+    }
+
+    fn time_sql(&self) -> String {
+        let names = self.mode.timestamps.iter();
+        let mut names: Vec<_> = names.map(|name| self.qualified(name)).collect();
+        if self.dialect.backend() == DbBackend::Sqlite {
+            let form = |name: &String| format!("strftime('%Y-%m-%d %H:%M:%f', {name})");
+            names = names.iter().map(form).collect();
+        }
+        match &names[..] {
+            [one] => one.clone(),
+            _ => format!("COALESCE({})", names.join(", ")),
+        }
+    }
+
+    fn time_mark(&self, index: usize) -> String {
+        let mark = self.mark(index);
+        match (
+            self.dialect.backend(),
+            self.first_time().map(|column| column.kind),
+        ) {
+            (DbBackend::Postgres, Some(Kind::Instant(_))) => {
+                format!("(CAST({mark} AS timestamp) AT TIME ZONE 'UTC')")
+            }
+            (DbBackend::Postgres, _) => format!("CAST({mark} AS timestamp)"),
+            (DbBackend::Sqlite, _) => mark,
+            _ => format!("CAST({mark} AS DATETIME(6))"),
+        }
+    }
+
+    fn first_time(&self) -> Option<&Column> {
+        let name = self.mode.timestamps.first()?;
+        self.columns.iter().find(|column| column.name == *name)
+    }
+
+    /// A point in time as the columns spell it.
+    fn written(&self, utc: NaiveDateTime) -> String {
+        let local = match self.first_time().map(|column| column.kind) {
+            Some(Kind::Timestamp(_)) => self.zone.from_utc_datetime(&utc).naive_local(),
+            _ => utc,
+        };
+        let form = match self.dialect.backend() {
+            DbBackend::Sqlite => "%Y-%m-%d %H:%M:%S%.3f",
+            _ => "%Y-%m-%d %H:%M:%S%.6f",
+        };
+        local.format(form).to_string()
+    }
+}
+
+async fn text(db: &DatabaseConnection, sql: String) -> Result<Option<String>, DbErr> {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    match db.query_one_raw(statement).await? {
+        Some(row) => row.try_get("", "text"),
+        None => Ok(None),
+    }
+}
+
+fn is_time(column: &Column) -> bool {
+    matches!(column.kind, Kind::Timestamp(_) | Kind::Instant(_))
+}
+
+fn is_integer(column: &Column) -> bool {
+    let scale_0 = Kind::Decimal(0);
+    column.kind == scale_0
+        || matches!(
+            column.kind,
+            Kind::Int8 | Kind::Int16 | Kind::Int32 | Kind::Int64
+        )
+}
+
+/// The beginning of the tick that a clock of so many decimal digits shows.
+fn tick_of(time: NaiveDateTime, digits: u32) -> NaiveDateTime {
+    let step = 10_u32.pow(9_u32.saturating_sub(digits));
+    let nanos = time.nanosecond();
+    time.with_nanosecond(nanos - nanos % step).unwrap_or(time)
+}
+
+/// Holds back what is behind a gap: of two transactions the one with the higher id may
+/// commit first, and whoever has read beyond it never looks back.
+///
+/// An id below the table's newest was given out before that one was seen; a transaction
+/// that takes no longer than the wait has committed it by then.
+#[derive(Debug, Default)]
+struct Gaps {
+    seen: VecDeque<(Instant, i64)>,
+    /// Up to here every gap has waited.
+    settled: Option<i64>,
+}
+
+impl Gaps {
+    fn see(&mut self, newest: Option<i64>, wait: std::time::Duration) {
+        let now = Instant::now();
+        if let Some(newest) = newest
+            && self.seen.back().is_none_or(|(_, last)| *last < newest)
+        {
+            self.seen.push_back((now, newest));
+        }
+        while let Some((at, newest)) = self.seen.front()
+            && now.duration_since(*at) >= wait
+        {
+            self.settled = self.settled.max(Some(*newest));
+            self.seen.pop_front();
+        }
+    }
+
+    /// How many of these ids may be read.
+    fn ready(&self, last: i64, ids: impl Iterator<Item = i64>) -> usize {
+        let mut last = if last < 0 { 0 } else { last };
+        let mut ready = 0;
+        for id in ids {
+            let is_next = id <= last.saturating_add(1);
+            if !is_next && self.settled.is_none_or(|settled| id > settled) {
+                break;
+            }
+            last = id;
+            ready += 1;
+        }
+        ready
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_behind_a_gap_waits_until_the_gap_is_old() {
+        let mut gaps = Gaps::default();
+        gaps.see(Some(5), Duration::from_secs(60));
+        assert_eq!(gaps.ready(-1, [1, 2, 4, 5].into_iter()), 2);
+        assert_eq!(gaps.ready(2, [3, 4, 5].into_iter()), 3);
+        gaps.see(Some(9), Duration::ZERO);
+        assert_eq!(gaps.ready(2, [4, 5, 8, 9, 11].into_iter()), 4);
+    }
+
+    #[test]
+    fn the_running_tick_is_left_for_later() {
+        let time = timestamp("2026-11-24 10:00:01.987654");
+        assert_eq!(tick_of(time, 0), timestamp("2026-11-24 10:00:01"));
+        assert_eq!(tick_of(time, 3), timestamp("2026-11-24 10:00:01.987"));
+        assert_eq!(tick_of(time, 6), time);
+    }
+
+    fn timestamp(text: &str) -> NaiveDateTime {
+        NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").unwrap()
+    }
+}

@@ -1,0 +1,353 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+use shared::connect_json::{Schema, Value};
+use shared::database;
+use shared::kafka::{
+    FactProducer, KafkaSettings, OutRecord, TopicError, TopicSettings, ensure_topics,
+};
+use shared::settings::DatabaseSettings;
+use tokio_util::sync::CancellationToken;
+
+use super::catalog;
+use super::offsets::{Offset, OffsetStore, Partition};
+use super::reader::{Batch, ReadError, TableReader};
+use super::record::{RecordMaker, table_schema};
+use crate::config::{SourceConfig, TableSelection};
+use crate::dialect::TableName;
+use crate::sink::{TaskError, TaskId};
+
+const BROKER_DELAY: Duration = Duration::from_secs(1);
+
+/// One of a connector's tasks: some of its tables, and the way to their topics.
+pub struct Task {
+    id: TaskId,
+    config: SourceConfig,
+    kafka: KafkaSettings,
+    offsets: OffsetStore,
+    db: DatabaseConnection,
+    producer: FactProducer,
+    maker: RecordMaker,
+    /// As stored, of tables that are not open yet. `None`: not loaded.
+    stored: Option<BTreeMap<String, Offset>>,
+    tables: Vec<Table>,
+    look_for_tables: Instant,
+    topics: BTreeSet<String>,
+}
+
+struct Table {
+    reader: TableReader,
+    schema: Arc<Schema>,
+    partition: Partition,
+    topic: String,
+    due: Instant,
+}
+
+/// Why a round ended early. What it has produced and not stored is produced again.
+#[derive(Debug)]
+enum Trouble {
+    Task(TaskError),
+    Database(DbErr),
+    Broker(String),
+}
+
+impl From<ReadError> for Trouble {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Database(error) => Self::Database(error),
+            ReadError::Table { .. } => Self::Task(TaskError::Table(error.to_string())),
+            ReadError::Misfit { ref source, .. } => {
+                Self::Task(TaskError::Table(format!("{error}, {source}")))
+            }
+        }
+    }
+}
+
+impl From<DbErr> for Trouble {
+    fn from(error: DbErr) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<TopicError> for Trouble {
+    fn from(error: TopicError) -> Self {
+        match error {
+            TopicError::TooFewPartitions { .. } => Self::Task(TaskError::Config(error.to_string())),
+            error => Self::Broker(error.to_string()),
+        }
+    }
+}
+
+impl From<KafkaError> for Trouble {
+    fn from(error: KafkaError) -> Self {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => Self::Task(TaskError::Kafka(error)),
+            _ => Self::Broker(error.to_string()),
+        }
+    }
+}
+
+impl Task {
+    /// Connects when first needed.
+    pub async fn new(
+        id: TaskId,
+        config: SourceConfig,
+        kafka: &KafkaSettings,
+        offsets: OffsetStore,
+    ) -> Result<Self, TaskError> {
+        let settings = DatabaseSettings {
+            url: config.database.clone(),
+            max_connections: 1,
+            migrate: false,
+        };
+        let db = database::connect(&settings).await;
+        let db = db.map_err(|error| TaskError::Config(format!("connection.url: {error}")))?;
+        let producer = FactProducer::new(kafka, &format!("connector-producer-{id}"))?;
+        Ok(Self {
+            maker: RecordMaker::new(&config),
+            id,
+            config,
+            kafka: kafka.clone(),
+            offsets,
+            db,
+            producer,
+            stored: None,
+            tables: Vec::new(),
+            look_for_tables: Instant::now(),
+            topics: BTreeSet::new(),
+        })
+    }
+
+    /// Until the stop signal, or an error that ends the task.
+    pub async fn run(mut self, stop: &CancellationToken) -> Result<(), TaskError> {
+        let mut failures = 0;
+        while !stop.is_cancelled() {
+            let delay = match self.round(stop).await {
+                Ok(next) => {
+                    failures = 0;
+                    next.saturating_duration_since(Instant::now())
+                }
+                Err(Trouble::Task(error)) => return Err(error),
+                Err(Trouble::Broker(error)) => {
+                    tracing::warn!(error, "nothing produced yet");
+                    BROKER_DELAY
+                }
+                Err(Trouble::Database(source)) => {
+                    failures += 1;
+                    if failures > self.config.connection.max {
+                        let attempts = failures;
+                        return Err(TaskError::Connection { attempts, source });
+                    }
+                    tracing::warn!(error = %source, attempts = failures, "no rows to be had");
+                    self.config.connection.delay
+                }
+            };
+            if stop
+                .run_until_cancelled(tokio::time::sleep(delay))
+                .await
+                .is_none()
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads each table that is due to its end; when the next one is.
+    async fn round(&mut self, stop: &CancellationToken) -> Result<Instant, Trouble> {
+        if Instant::now() >= self.look_for_tables {
+            self.open_tables().await?;
+            self.look_for_tables = Instant::now() + self.config.table_poll_interval;
+        }
+        let mut tables = std::mem::take(&mut self.tables);
+        let mut done = Ok(());
+        for table in tables
+            .iter_mut()
+            .filter(|table| table.due <= Instant::now())
+        {
+            done = self.read(table, stop).await;
+            if done.is_err() || stop.is_cancelled() {
+                break;
+            }
+        }
+        self.tables = tables;
+        done?;
+        let next = self.tables.iter().map(|table| table.due).min();
+        Ok(next.map_or(self.look_for_tables, |next| next.min(self.look_for_tables)))
+    }
+
+    async fn open_tables(&mut self) -> Result<(), Trouble> {
+        let all = catalog::tables(&self.db, self.config.kinds).await?;
+        let chosen = choose(&all, &self.config.tables).map_err(Trouble::Task)?;
+        if self.stored.is_none() {
+            self.stored = Some(self.offsets.load(&self.id.connector).await?);
+        }
+        let is_ours = |table: &&TableName| share(table, self.config.tasks_max) == self.id.number;
+        let ours: Vec<_> = chosen.iter().filter(is_ours).collect();
+        self.tables
+            .retain(|table| ours.contains(&&table.reader.table));
+        for name in ours {
+            if self.tables.iter().any(|table| table.reader.table == *name) {
+                continue;
+            }
+            let offset = self
+                .stored
+                .as_mut()
+                .and_then(|stored| stored.remove(&name.to_string()));
+            let backend = self.db.get_database_backend();
+            self.tables.push(Table {
+                topic: format!("{}{}", self.config.topic_prefix, name.name),
+                partition: Partition {
+                    connector: self.id.connector.clone(),
+                    table: name.to_string(),
+                },
+                reader: TableReader::new(name.clone(), &self.config, backend, offset),
+                schema: table_schema(&name.name, &[]),
+                due: Instant::now(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, table: &mut Table, stop: &CancellationToken) -> Result<(), Trouble> {
+        if table.reader.look(&self.db, &self.config).await? {
+            let name = &table.reader.table.name;
+            table.schema = table_schema(name, &table.reader.columns);
+        }
+        let mut wait = self.config.poll_interval;
+        if table.reader.is_bulk() {
+            self.read_everything(table).await?;
+        } else {
+            loop {
+                let batch = table.reader.read(&self.db).await?;
+                let (more, held) = (batch.more, batch.held);
+                self.produce(table, batch).await?;
+                if held {
+                    wait = wait.min(self.config.mode.gap_wait);
+                }
+                if !more || stop.is_cancelled() {
+                    break;
+                }
+            }
+        }
+        table.due = Instant::now() + wait;
+        Ok(())
+    }
+
+    async fn read_everything(&mut self, table: &Table) -> Result<(), Trouble> {
+        let rows = self.db.query_all_raw(table.reader.everything()).await?;
+        for chunk in rows.chunks(self.config.batch_rows) {
+            let values = chunk.iter().map(|row| table.reader.values(row));
+            let values = values.collect::<Result<_, _>>()?;
+            self.send(table, values).await?;
+        }
+        Ok(())
+    }
+
+    /// The offset is stored last: what is not acknowledged is read again.
+    async fn produce(&mut self, table: &mut Table, batch: Batch) -> Result<(), Trouble> {
+        if batch.rows.is_empty() {
+            return Ok(());
+        }
+        self.send(table, batch.rows).await?;
+        let stored = self
+            .offsets
+            .store(&self.producer, &table.partition, batch.offset);
+        stored.await?;
+        table.reader.advance(batch.offset);
+        Ok(())
+    }
+
+    /// Returns once the broker has acknowledged every record.
+    async fn send(&mut self, table: &Table, rows: Vec<Vec<Value>>) -> Result<(), Trouble> {
+        let mut records: Vec<OutRecord> = Vec::with_capacity(rows.len());
+        for row in rows {
+            match self.maker.make(&table.topic, &table.schema, row) {
+                Ok(record) => records.push(record),
+                Err(error) if self.config.tolerate => {
+                    tracing::warn!(table = %table.reader.table, %error, "a row is left out");
+                }
+                Err(error) => {
+                    let text = format!("table {}: {error}", table.reader.table);
+                    return Err(Trouble::Task(TaskError::Table(text)));
+                }
+            }
+        }
+        self.ensure_topics(&records).await?;
+        Ok(self.producer.send_all(&records).await?)
+    }
+
+    async fn ensure_topics(&mut self, records: &[OutRecord]) -> Result<(), Trouble> {
+        let unknown = records.iter().map(|record| &record.topic);
+        let unknown: BTreeSet<_> = unknown
+            .filter(|topic| !self.topics.contains(*topic))
+            .collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let settings = |name: &&String| TopicSettings {
+            name: (*name).clone(),
+            partitions: self.config.partitions,
+            replication: self.config.replication,
+        };
+        let topics: Vec<_> = unknown.iter().map(settings).collect();
+        ensure_topics(&self.kafka, &topics).await?;
+        self.topics
+            .extend(topics.into_iter().map(|topic| topic.name));
+        Ok(())
+    }
+}
+
+fn choose(all: &[TableName], selection: &TableSelection) -> Result<Vec<TableName>, TaskError> {
+    let is = |table: &TableName, name: &str| table.name == name || table.to_string() == name;
+    match selection {
+        TableSelection::Named(names) => {
+            let mut chosen = Vec::new();
+            for name in names {
+                let mut found = all.iter().filter(|table| is(table, name));
+                match (found.next(), found.next()) {
+                    (Some(table), None) => chosen.push(table.clone()),
+                    (Some(_), Some(_)) => {
+                        return Err(TaskError::Table(format!(
+                            "table.whitelist: there are several tables {name}; write schema.{name}"
+                        )));
+                    }
+                    (None, _) => {
+                        return Err(TaskError::Table(format!(
+                            "table.whitelist: there is no table {name}, or it is not one of table.types"
+                        )));
+                    }
+                }
+            }
+            Ok(chosen)
+        }
+        TableSelection::AllBut(names) => {
+            let excluded = |table: &&TableName| names.iter().any(|name| is(table, name));
+            Ok(all
+                .iter()
+                .filter(|table| !excluded(table))
+                .cloned()
+                .collect())
+        }
+        TableSelection::Matching(patterns) => {
+            let matches = |table: &&TableName| {
+                let name = table.to_string();
+                patterns.iter().any(|pattern| pattern.is_match(&name))
+            };
+            Ok(all.iter().filter(matches).cloned().collect())
+        }
+    }
+}
+
+/// The task that a table belongs to, whatever other tables there are.
+fn share(table: &TableName, tasks: usize) -> usize {
+    let name = table.to_string();
+    let hash = name.bytes().fold(0_usize, |hash, byte| {
+        hash.wrapping_mul(31).wrapping_add(byte.into())
+    });
+    hash % tasks.max(1)
+}
