@@ -89,6 +89,12 @@ impl OrdersDatabase {
     pub async fn outcomes(&self, order: OrderId) -> Result<Vec<OutcomeRow>, DbErr> {
         select(&self.0, &ORDER_OUTCOMES, "order_id", order.to_string()).await
     }
+
+    /// Takes a table away from the sink, or gives it back.
+    pub async fn rename_table(&self, from: &str, to: &str) -> Result<(), DbErr> {
+        let statement = format!("ALTER TABLE {from} RENAME TO {to}");
+        self.0.execute_unprepared(&statement).await.map(drop)
+    }
 }
 
 impl CatalogDatabase {

@@ -16,6 +16,8 @@ mod outages;
 mod overload;
 mod poison;
 mod records;
+mod registrar;
+mod replays;
 mod restarts;
 mod security;
 mod session;
@@ -62,6 +64,7 @@ fn isolated(session: &Arc<Session>) -> Vec<Trial> {
         list::trials(session),
         stream::trials(session),
         cancel::trials(session),
+        replays::trials(session),
         stock::trials(session),
         bad_input::trials(session),
     ]
@@ -86,6 +89,11 @@ fn disruptive(session: &Arc<Session>) -> Vec<Trial> {
     let mut trials = sink::trials(session);
     if session.kind.is_real() {
         trials.extend(restarts::trials(session));
+        trials.extend(replays::trials_alone(session));
+        trials.extend(registrar::trials(session));
+    }
+    if matches!(session.kind, Kind::WorkerMariadb | Kind::WorkerPostgres) {
+        trials.extend(replays::trials_of_the_worker(session));
     }
     match session.kind {
         Kind::WorkerMariadb => {
