@@ -186,7 +186,10 @@ async fn only_an_admin_reaches_the_connectors() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let broker = free_address()?.to_string();
     let (process, http) = start("connect-worker", folder.path(), |command, prefix| {
-        command.env(format!("{prefix}__KAFKA__BOOTSTRAP_SERVERS"), &broker);
+        command
+            .env(format!("{prefix}__KAFKA__BOOTSTRAP_SERVERS"), &broker)
+            // Without a broker it could not read its connectors.
+            .env(format!("{prefix}__STORE__CONFIGS_TOPIC"), "");
     })?;
     process.readiness(&http, "unready").await?;
     for path in ["/", "/connectors", "/connectors/x/status"] {
