@@ -191,8 +191,8 @@ impl Kafka {
         Ok(partitions)
     }
 
-    pub async fn create_topic(&self, topic: &str, partitions: i32) -> anyhow::Result<()> {
-        let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    pub async fn create_topic(&self, name: &str, partitions: i32) -> anyhow::Result<()> {
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         for created in self
             .admin()?
             .create_topics(&[topic], &AdminOptions::new())
@@ -200,7 +200,11 @@ impl Kafka {
         {
             created.map_err(|(topic, code)| anyhow::anyhow!("{topic}: {code}"))?;
         }
-        Ok(())
+        // The broker may be told of its new leadership a moment later than everybody else.
+        eventually("the topic's leaders answer", async || {
+            self.count(name).map(|_| Some(()))
+        })
+        .await
     }
 
     /// Deletes what is there, and waits until the broker has forgotten it.

@@ -33,10 +33,14 @@ impl Scene {
         let name = format!("{source}.dlq");
         let topics = [&source, &name].map(|topic| TopicSettings::new(topic, PARTITIONS));
         ensure_topics(&kafka, &topics).await.unwrap();
-        Self {
-            source,
-            letters: DeadLetterTopic { kafka, name },
+        let letters = DeadLetterTopic { kafka, name };
+        // The broker may be told of its new leadership a moment later than everybody else.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while let Err(error) = letters.page(None, 1).await {
+            assert!(Instant::now() < deadline, "{error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        Self { source, letters }
     }
 
     /// `count` letters in each partition.
