@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -55,9 +55,6 @@ where
     let environment = Environment::with_prefix(prefix)
         .prefix_separator("__")
         .separator("__")
-        .try_parsing(true)
-        .list_separator(",")
-        .with_list_parse_key("http.cors_origins")
         .source(Some(variables.into_iter().collect()));
     let variable = |name: &str| {
         let name = name.replace('.', "__").to_uppercase();
@@ -132,7 +129,7 @@ pub struct HttpSettings {
     pub shutdown_timeout_s: u64,
     /// Web pages that may call, as `https://shop.example`; in an environment variable separated
     /// by commas. Empty: none but the service's own.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     pub cors_origins: Vec<String>,
     pub auth: AuthSettings,
 }
@@ -220,6 +217,25 @@ impl Default for LogSettings {
     }
 }
 
+/// Of a file's array or a variable's text. That variables are taken as the text they are, not
+/// parsed, keeps a password of digits as it is.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum List {
+        Text(String),
+        Items(Vec<String>),
+    }
+    Ok(match List::deserialize(deserializer)? {
+        List::Items(items) => items,
+        List::Text(text) => text
+            .split(',')
+            .map(|item| item.trim().to_owned())
+            .filter(|item| !item.is_empty())
+            .collect(),
+    })
+}
+
 /// `<host name>-<port>`: the same after a restart, distinct between instances.
 pub fn default_instance_id(port: u16) -> String {
     format!("{}-{port}", gethostname::gethostname().to_string_lossy())
@@ -280,6 +296,25 @@ mod tests {
         assert_eq!(client.get("security.protocol"), Some("SSL"));
         assert_eq!(client.get("sasl.username"), Some("me"));
         assert!(!format!("{settings:?}").contains("1234"));
+    }
+
+    #[test]
+    fn variables_become_what_the_setting_is() {
+        let variables = [
+            ("ORDER_SERVICE__HTTP__WORKERS", "3"),
+            ("ORDER_SERVICE__HTTP__AUTH__ALLOW_ANONYMOUS", "true"),
+            ("ORDER_SERVICE__HTTP__CORS_ORIGINS", "https://a, https://b"),
+            ("ORDER_SERVICE__KAFKA__PROPERTIES__SASL_PASSWORD", "0123"),
+        ];
+        let settings = load(None, &variables).unwrap();
+        assert_eq!(settings.http.workers, 3);
+        assert!(settings.http.auth.allow_anonymous);
+        assert_eq!(settings.http.cors_origins, ["https://a", "https://b"]);
+        let client = settings.kafka.client("test");
+        assert_eq!(client.get("sasl.password"), Some("0123"));
+        let file = "[http]\ncors_origins = [\"https://c\"]";
+        let settings = load(Some(file), &[]).unwrap();
+        assert_eq!(settings.http.cors_origins, ["https://c"]);
     }
 
     #[test]
