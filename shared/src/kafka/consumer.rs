@@ -11,6 +11,8 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use super::settings::without_value;
+
 /// Where a batch ends, at the latest.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
@@ -46,8 +48,9 @@ impl BatchConsumer {
         topics: &[&str],
         limits: BatchLimits,
     ) -> KafkaResult<Self> {
-        let consumer: StreamConsumer<Revocations> =
-            config.create_with_context(Revocations::default())?;
+        let consumer: StreamConsumer<Revocations> = config
+            .create_with_context(Revocations::default())
+            .map_err(without_value)?;
         consumer.subscribe(topics)?;
         Ok(Self { consumer, limits })
     }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
 use serde::{Deserialize, Serialize};
 
 /// Properties on which the guarantees rest: settings must not touch them.
@@ -62,18 +63,29 @@ impl Default for KafkaSettings {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("setting `kafka.properties`: `{0}` is fixed by the service and cannot be set")]
-pub struct PropertyError(String);
+pub enum PropertyError {
+    #[error("setting `kafka.properties`: `{0}` is fixed by the service and cannot be set")]
+    Fixed(String),
+    /// In librdkafka's words, which name the property.
+    #[error("setting `kafka.properties`: {0}")]
+    Refused(String),
+}
 
 impl KafkaSettings {
-    /// Refuses properties that would break a guarantee.
+    /// Refuses properties that would break a guarantee, or that librdkafka does not take.
     pub fn validate(&self) -> Result<(), PropertyError> {
-        match self
-            .client_properties()
-            .find(|(name, _)| FIXED.contains(&name.as_str()))
-        {
-            Some((name, _)) => Err(PropertyError(name)),
-            None => Ok(()),
+        let mut properties = self.client_properties();
+        if let Some((name, _)) = properties.find(|(name, _)| FIXED.contains(&name.as_str())) {
+            return Err(PropertyError::Fixed(name));
+        }
+        match self.client("validation").create_native_config() {
+            Ok(_) => Ok(()),
+            Err(KafkaError::ClientConfig(_, reason, ..)) if needs_tls(&reason) => {
+                let hint = "build with `--features tls`";
+                Err(PropertyError::Refused(format!("{reason}: {hint}")))
+            }
+            Err(KafkaError::ClientConfig(_, reason, ..)) => Err(PropertyError::Refused(reason)),
+            Err(error) => Err(PropertyError::Refused(error.to_string())),
         }
     }
 
@@ -112,6 +124,20 @@ impl KafkaSettings {
         self.properties
             .iter()
             .map(|(name, value)| (name.replace('_', "."), value))
+    }
+}
+
+fn needs_tls(reason: &str) -> bool {
+    cfg!(not(feature = "tls")) && reason.contains("OpenSSL not available")
+}
+
+/// The same error without the property's value, which may be a password.
+pub(super) fn without_value(error: KafkaError) -> KafkaError {
+    match error {
+        KafkaError::ClientConfig(code, reason, name, _) => {
+            KafkaError::ClientConfig(code, reason, name, "***".to_owned())
+        }
+        other => other,
     }
 }
 
@@ -156,5 +182,30 @@ mod tests {
             .insert("enable_auto_commit".into(), "true".into());
         let error = settings.validate().unwrap_err().to_string();
         assert!(error.contains("`enable.auto.commit` is fixed"), "{error}");
+    }
+
+    #[test]
+    fn tls_is_taken_where_it_is_built_in_and_asked_for_where_it_is_not() {
+        let mut settings = KafkaSettings::default();
+        let protocol = ("security.protocol".into(), "SASL_SSL".into());
+        settings.properties.extend([protocol]);
+        let refused = settings.validate().err().map(|error| error.to_string());
+        assert_eq!(refused.is_none(), cfg!(feature = "tls"), "{refused:?}");
+        assert!(refused.is_none_or(|error| error.contains("--features tls")));
+    }
+
+    #[test]
+    fn a_property_that_librdkafka_does_not_know_is_refused_without_its_value() {
+        let mut settings = KafkaSettings::default();
+        settings
+            .properties
+            .insert("sasl.pasword".into(), "hunter2".into());
+        let error = settings.validate().unwrap_err().to_string();
+        assert!(error.contains("sasl.pasword"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+        let error = settings.client("test").create_native_config().err();
+        let error = without_value(error.unwrap()).to_string();
+        assert!(error.contains("sasl.pasword"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
     }
 }
