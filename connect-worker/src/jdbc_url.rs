@@ -18,8 +18,8 @@ pub enum UrlError {
 }
 
 /// The driver's URL for a JDBC URL. User and password, where given, win over the URL's own
-/// `user` and `password` parameters; of the other parameters only `sslMode`/`sslmode` has a
-/// counterpart, the rest tune Java drivers and are dropped.
+/// `user` and `password` parameters; of the other parameters those of TLS have counterparts
+/// (mode and authority), the rest tune Java drivers and are dropped.
 pub fn driver_url(
     jdbc: &str,
     user: Option<&str>,
@@ -46,12 +46,7 @@ pub fn driver_url(
         return Err(UrlError::NoDatabase(without_query(jdbc)));
     }
     let host = if host.is_empty() { "localhost" } else { host };
-    let parameter = |name: &str| {
-        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
-    };
+    let parameter = |name| parameter(query, name);
     let mut url = format!("{scheme}://");
     // What comes from the query is percent-encoded already.
     let user = user
@@ -71,11 +66,32 @@ pub fn driver_url(
     url.push_str(host);
     url.push('/');
     url.push_str(database);
-    if let Some(mode) = parameter("sslmode") {
-        url.push_str("?ssl-mode=");
-        url.push_str(&ssl_mode(scheme, mode));
-    }
+    url.push_str(&tls(jdbc, scheme, query));
     Ok(Secret::new(url))
+}
+
+fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+}
+
+/// The query of the driver's URL: how the server proves who it is.
+fn tls(jdbc: &str, scheme: &str, query: &str) -> String {
+    // What MariaDB's and PostgreSQL's drivers mean by it; MySQL's would do without.
+    let verified = parameter(query, "ssl").or(parameter(query, "usessl")) == Some("true");
+    let default = (verified && !jdbc.starts_with("jdbc:mysql:")).then_some("verify-full");
+    let mode = parameter(query, "sslmode").or(default);
+    let authority = parameter(query, "sslrootcert").or(parameter(query, "serversslcert"));
+    let tls = [
+        mode.map(|mode| format!("ssl-mode={}", ssl_mode(scheme, mode))),
+        authority.map(|path| format!("ssl-ca={path}")),
+    ];
+    let given = tls.into_iter().flatten().zip(['?', '&']);
+    given
+        .map(|(parameter, mark)| format!("{mark}{parameter}"))
+        .collect()
 }
 
 /// A missing file is created, as the Java driver does.
@@ -172,6 +188,19 @@ mod tests {
             url("jdbc:postgresql://h/d?sslmode=require"),
             "postgres://h/d?ssl-mode=require"
         );
+    }
+
+    #[test]
+    fn who_asks_for_a_verified_server_gets_one() {
+        assert_eq!(
+            url("jdbc:postgresql://h/d?ssl=true&sslrootcert=/a%20b.pem"),
+            "postgres://h/d?ssl-mode=verify-full&ssl-ca=/a%20b.pem"
+        );
+        assert_eq!(
+            url("jdbc:mariadb://h/d?useSsl=true&serverSslCert=/ca.pem"),
+            "mysql://h/d?ssl-mode=verify_identity&ssl-ca=/ca.pem"
+        );
+        assert_eq!(url("jdbc:mysql://h/d?useSSL=true"), "mysql://h/d");
     }
 
     #[test]
