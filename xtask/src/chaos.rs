@@ -3,8 +3,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, ensure};
 
-use crate::stack::Stack;
-use crate::workspace::Workspace;
+use crate::stack::{self, Stack};
+use crate::workspace::{FEATURES, Workspace};
 
 /// On a stack made anew, which does not outlive it: `verify` counts everything that is there.
 pub(crate) fn run(
@@ -12,9 +12,12 @@ pub(crate) fn run(
     stack: &Stack,
     args: &[OsString],
 ) -> anyhow::Result<ExitCode> {
+    stack::prepare_build(workspace.target())?;
     // As `cargo xtask test` builds, which runs this too; no crash point is armed.
     let built = workspace
-        .cargo("build --workspace --exclude xtask --bins --features failpoints")
+        .cargo(&format!(
+            "build --workspace --exclude xtask --bins {FEATURES}"
+        ))
         .status()
         .context("cargo does not start")?;
     ensure!(built.success(), "the build failed");

@@ -1,5 +1,7 @@
-//! The real stack as local processes. Data lives from `up` to `down`; logs and jars outlive it.
+//! The real stack as local processes. Data lives from `up` to `down`; logs, jars and the
+//! certificate outlive it.
 
+mod certificate;
 mod connect;
 mod java;
 mod kafka;
@@ -17,9 +19,10 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 
+use self::certificate::Certificate;
 use self::connect::Connect;
 use self::java::Jars;
-use self::kafka::Kafka;
+use self::kafka::{Kafka, Ports};
 use self::mariadb::MariaDb;
 use self::postgres::Postgres;
 use self::process::Component;
@@ -27,8 +30,10 @@ use self::process::Component;
 /// Which servers there are, and on which ports. Two stacks may run beside each other.
 pub(crate) struct Layout {
     folder: &'static str,
-    kafka: &'static [kafka::Ports],
+    kafka: &'static [Ports],
     connect: u16,
+    /// The same by HTTPS.
+    connect_tls: Option<u16>,
     mariadb: u16,
     postgres: Option<u16>,
     /// Of each JVM.
@@ -38,11 +43,13 @@ pub(crate) struct Layout {
 /// What tests and benchmarks run on.
 pub(crate) const SINGLE: Layout = Layout {
     folder: "stack",
-    kafka: &[kafka::Ports {
+    kafka: &[Ports {
         broker: 19092,
         controller: 19093,
+        tls: Some(19094),
     }],
     connect: 18083,
+    connect_tls: Some(18443),
     mariadb: 13306,
     postgres: Some(15432),
     heap: "512m",
@@ -52,29 +59,39 @@ pub(crate) const SINGLE: Layout = Layout {
 pub(crate) const CLUSTER: Layout = Layout {
     folder: "chaos-stack",
     kafka: &[
-        kafka::Ports {
+        Ports {
             broker: 29092,
             controller: 29093,
+            tls: None,
         },
-        kafka::Ports {
+        Ports {
             broker: 29192,
             controller: 29193,
+            tls: None,
         },
-        kafka::Ports {
+        Ports {
             broker: 29292,
             controller: 29293,
+            tls: None,
         },
     ],
     connect: 28083,
+    connect_tls: None,
     mariadb: 23306,
     postgres: None,
     heap: "384m",
 };
 
+/// Installs what [`FEATURES`](crate::workspace::FEATURES) need, or says what to install.
+pub(crate) fn prepare_build(target: &Path) -> anyhow::Result<()> {
+    prerequisites::ensure_headers(&target.join("apt.log"))
+}
+
 pub(crate) struct Stack {
     home: PathBuf,
     layout: &'static Layout,
     jars: Jars,
+    certificate: Certificate,
     components: Vec<Box<dyn Component>>,
 }
 
@@ -98,6 +115,7 @@ impl Stack {
             components.push(Box::new(Postgres::new(&home, port)));
         }
         Self {
+            certificate: Certificate::new(&home),
             home,
             layout,
             jars,
@@ -117,6 +135,19 @@ impl Stack {
         if let Some(port) = layout.postgres {
             environment.push(("STACK_POSTGRES", postgres::url(port)));
         }
+        if let [
+            Ports {
+                tls: Some(port), ..
+            },
+        ] = layout.kafka
+        {
+            environment.push(("STACK_KAFKA_TLS", kafka::address(*port)));
+        }
+        if let Some(port) = layout.connect_tls {
+            environment.push(("STACK_CONNECT_TLS", connect::tls_url(port)));
+        }
+        let authority = self.certificate.path().display().to_string();
+        environment.push(("STACK_CA", authority));
         environment
     }
 
@@ -190,6 +221,7 @@ impl Stack {
 
     /// The databases start while Maven fetches the jars; Connect waits for the broker by itself.
     fn start(&self) -> anyhow::Result<()> {
+        self.certificate.ensure()?;
         let abandoned = AtomicBool::new(false);
         let start = |component| {
             process::start(component, &abandoned)

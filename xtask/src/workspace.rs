@@ -4,6 +4,9 @@ use std::process::Command;
 
 use anyhow::Context;
 
+/// Of everything that is built for tests: what two steps use is compiled once.
+pub(crate) const FEATURES: &str = "--features failpoints,tls";
+
 pub(crate) struct Workspace {
     root: PathBuf,
     target: PathBuf,

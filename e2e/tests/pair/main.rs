@@ -25,6 +25,7 @@ mod sink;
 mod startup;
 mod stock;
 mod stream;
+mod tls;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -75,6 +76,9 @@ fn isolated(session: &Arc<Session>) -> Vec<Trial> {
         trials.extend(startup::trials_on_real_kafka(session));
         trials.extend(outages::trials_on_real_kafka(session));
         trials.extend(security::trials_on_real_kafka(session));
+        if session.kind == Kind::ConnectMariadb {
+            trials.extend(tls::trials(session));
+        }
     } else {
         // These start what they need by themselves: once is enough.
         trials.extend(startup::trials(session));

@@ -2,6 +2,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::certificate::{self, Certificate};
 use super::java::Jars;
 use super::process::{self, Component};
 use super::{Layout, kafka, mariadb};
@@ -10,9 +11,14 @@ pub(crate) fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
+pub(crate) fn tls_url(port: u16) -> String {
+    format!("https://127.0.0.1:{port}")
+}
+
 pub(crate) struct Connect {
     home: PathBuf,
     layout: &'static Layout,
+    certificate: Certificate,
     jars: Jars,
 }
 
@@ -21,6 +27,7 @@ impl Connect {
         Self {
             home: stack.join("connect"),
             layout,
+            certificate: Certificate::new(stack),
             jars,
         }
     }
@@ -40,7 +47,8 @@ impl Component for Connect {
     }
 
     fn ports(&self) -> Vec<u16> {
-        vec![self.layout.connect]
+        let ports = [self.layout.connect];
+        ports.into_iter().chain(self.layout.connect_tls).collect()
     }
 
     fn mark(&self) -> (&'static str, PathBuf) {
@@ -54,10 +62,11 @@ impl Component for Connect {
     /// Its state is in Kafka's topics, so its own data folder stays empty.
     fn initialise(&self) -> anyhow::Result<()> {
         std::fs::create_dir(self.data())?;
-        process::write(
-            &self.properties(),
-            &properties(self.layout, &self.jars.plugins()),
-        )
+        let mut properties = properties(self.layout, &self.jars.plugins());
+        if self.layout.connect_tls.is_some() {
+            properties.push_str(&tls(&self.certificate));
+        }
+        process::write(&self.properties(), &properties)
     }
 
     /// The environment answers the placeholders of connectors/orders-sink.json.
@@ -87,15 +96,31 @@ impl Component for Connect {
     }
 
     fn endpoints(&self) -> Vec<String> {
-        vec![url(self.layout.connect)]
+        let tls = self.layout.connect_tls.map(tls_url);
+        [url(self.layout.connect)].into_iter().chain(tls).collect()
     }
 }
 
+/// For the listener that speaks HTTPS.
+fn tls(certificate: &Certificate) -> String {
+    format!(
+        "listeners.https.ssl.keystore.type=PKCS12
+listeners.https.ssl.keystore.location={key_store}
+listeners.https.ssl.keystore.password={password}
+listeners.https.ssl.key.password={password}
+",
+        key_store = certificate.key_store().display(),
+        password = certificate::PASSWORD
+    )
+}
+
 fn properties(layout: &Layout, plugins: &Path) -> String {
+    let tls = layout.connect_tls.map(tls_url);
+    let listeners: Vec<_> = [url(layout.connect)].into_iter().chain(tls).collect();
     format!(
         "bootstrap.servers={bootstrap}
 group.id=connect
-listeners=http://127.0.0.1:{port}
+listeners={listeners}
 config.storage.topic=connect_configs
 config.storage.replication.factor={replicas}
 offset.storage.topic=connect_offsets
@@ -120,7 +145,7 @@ offset.flush.interval.ms=5000
 consumer.session.timeout.ms=10000
 ",
         bootstrap = kafka::bootstrap(layout.kafka),
-        port = layout.connect,
+        listeners = listeners.join(","),
         replicas = layout.kafka.len(),
         plugins = plugins.display()
     )

@@ -2,16 +2,22 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::certificate::{self, Certificate};
 use super::java::Jars;
 use super::process::{self, Component};
 
 /// Any 16 bytes in base64; a fixed one saves a JVM start.
 const CLUSTER_ID: &str = "bG9jYWwtc3RhY2stMDAwMQ";
 
+/// Who may come in by TLS.
+const USER: &str = "SCRAM-SHA-256=[name=test,password=test]";
+
 /// Where a node listens. Every node is broker and controller.
 pub(crate) struct Ports {
     pub(crate) broker: u16,
     pub(crate) controller: u16,
+    /// Where it demands TLS, and user and password by SCRAM-SHA-256.
+    pub(crate) tls: Option<u16>,
 }
 
 pub(crate) fn bootstrap(cluster: &[Ports]) -> String {
@@ -25,6 +31,7 @@ pub(crate) struct Kafka {
     cluster: &'static [Ports],
     /// Its place in `cluster`; the node id is one more.
     place: usize,
+    certificate: Certificate,
     jars: Jars,
 }
 
@@ -39,6 +46,7 @@ impl Kafka {
             name,
             cluster,
             place,
+            certificate: Certificate::new(stack),
             jars,
         }
     }
@@ -62,8 +70,9 @@ impl Component for Kafka {
     }
 
     fn ports(&self) -> Vec<u16> {
-        let Ports { broker, controller } = self.own_ports();
-        vec![*broker, *controller]
+        let ports = self.own_ports();
+        let open = [ports.broker, ports.controller];
+        open.into_iter().chain(ports.tls).collect()
     }
 
     fn mark(&self) -> (&'static str, PathBuf) {
@@ -83,11 +92,16 @@ impl Component for Kafka {
     }
 
     fn initialise(&self) -> anyhow::Result<()> {
-        let properties = properties(self.cluster, self.place, &self.data());
-        process::write(&self.properties(), &properties)?;
+        let mut properties = properties(self.cluster, self.place, &self.data());
         let mut format = self.jars.command("kafka.tools.StorageTool", &self.home)?;
         format.args(["format", "--cluster-id", CLUSTER_ID, "--config"]);
-        process::run(format.arg(self.properties()), None, &self.log())
+        format.arg(self.properties());
+        if self.own_ports().tls.is_some() {
+            properties.push_str(&tls(&self.certificate));
+            format.args(["--add-scram", USER]);
+        }
+        process::write(&self.properties(), &properties)?;
+        process::run(&mut format, None, &self.log())
     }
 
     fn command(&self) -> anyhow::Result<Command> {
@@ -102,12 +116,28 @@ impl Component for Kafka {
     }
 
     fn endpoints(&self) -> Vec<String> {
-        vec![address(self.own_ports().broker)]
+        let ports = self.own_ports();
+        let tls = ports.tls.map(|port| {
+            let authority = self.certificate.path();
+            let authority = authority.display();
+            format!(
+                "{} (SASL_SSL, SCRAM-SHA-256 test:test, CA {authority})",
+                address(port)
+            )
+        });
+        [address(ports.broker)].into_iter().chain(tls).collect()
     }
 }
 
 fn properties(cluster: &[Ports], place: usize, data: &Path) -> String {
-    let Ports { broker, controller } = cluster[place];
+    let Ports {
+        broker,
+        controller,
+        tls,
+    } = cluster[place];
+    let plain = format!("PLAINTEXT://{}", address(broker));
+    let tls = tls.map(|port| format!("SASL_SSL://{}", address(port)));
+    let listeners = list([plain].into_iter().chain(tls));
     let voters = cluster.iter().zip(1..);
     let voters = voters.map(|(ports, id)| format!("{id}@{}", address(ports.controller)));
     let replicas = cluster.len();
@@ -115,10 +145,10 @@ fn properties(cluster: &[Ports], place: usize, data: &Path) -> String {
         "process.roles=broker,controller
 node.id={id}
 controller.quorum.voters={voters}
-listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
 log.dirs={data}
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
@@ -143,7 +173,21 @@ transaction.state.log.num.partitions=4
     )
 }
 
-fn address(port: u16) -> String {
+/// For the listener SASL_SSL.
+fn tls(certificate: &Certificate) -> String {
+    format!(
+        "ssl.keystore.type=PKCS12
+ssl.keystore.location={key_store}
+ssl.keystore.password={password}
+sasl.enabled.mechanisms=SCRAM-SHA-256
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+",
+        key_store = certificate.key_store().display(),
+        password = certificate::PASSWORD
+    )
+}
+
+pub(crate) fn address(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::certificate::Certificate;
 use super::prerequisites::{self, is_root};
 use super::process::{self, Component};
 
@@ -28,6 +29,7 @@ pub(crate) fn jdbc_url(port: u16, database: &str) -> String {
 pub(crate) struct MariaDb {
     home: PathBuf,
     port: u16,
+    certificate: Certificate,
 }
 
 impl MariaDb {
@@ -35,6 +37,7 @@ impl MariaDb {
         Self {
             home: stack.join("mariadb"),
             port,
+            certificate: Certificate::new(stack),
         }
     }
 
@@ -87,6 +90,8 @@ impl Component for MariaDb {
         server
             .arg(format!("--port={}", self.port))
             .arg(format!("--init-file={}", self.users().display()))
+            .arg(format!("--ssl-cert={}", self.certificate.path().display()))
+            .arg(format!("--ssl-key={}", self.certificate.key().display()))
             // Relative to the data folder: an absolute path may exceed a socket's 107 bytes.
             .args([
                 "--socket=mariadb.sock",
@@ -104,8 +109,8 @@ impl Component for MariaDb {
         process::connect(self.port).is_ok()
             && process::succeeds(
                 Command::new(client)
-                    .args(["--no-defaults", "--protocol=tcp", "--host=127.0.0.1"])
-                    .arg(format!("--port={}", self.port))
+                    .args(["--no-defaults", "--skip-ssl", "--protocol=tcp"])
+                    .args(["--host=127.0.0.1", &format!("--port={}", self.port)])
                     .arg(format!(
                         "--connect-timeout={}",
                         process::PROBE_LIMIT.as_secs()

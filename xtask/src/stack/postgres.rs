@@ -1,16 +1,21 @@
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
 
+use super::certificate::Certificate;
 use super::prerequisites::{self, is_root};
 use super::process::{self, Component};
 
 /// Whom it runs as where xtask is root, which PostgreSQL refuses.
 const USER: &str = "postgres";
+
+/// Where PostgreSQL looks for them, in its cluster.
+const CERTIFICATE: &str = "server.crt";
+const KEY: &str = "server.key";
 
 /// For single-user mode, which takes a statement per line. `initdb` has made the superuser `test`.
 const DATABASES: &str = "\
@@ -31,6 +36,7 @@ pub(crate) struct Postgres {
     port: u16,
     /// Owned by the user it runs as.
     data: PathBuf,
+    certificate: Certificate,
 }
 
 impl Postgres {
@@ -41,7 +47,12 @@ impl Postgres {
         } else {
             home.join("data")
         };
-        Self { home, port, data }
+        Self {
+            home,
+            port,
+            data,
+            certificate: Certificate::new(stack),
+        }
     }
 
     fn cluster(&self) -> PathBuf {
@@ -68,6 +79,21 @@ impl Postgres {
         if is_root() {
             let (user, group) = server_user()?;
             chown(&self.data, Some(user), Some(group))?;
+        }
+        Ok(())
+    }
+
+    /// Its own copies, as it takes a key only from a file that is its user's alone.
+    fn copy_certificate(&self) -> anyhow::Result<()> {
+        let certificate = &self.certificate;
+        for (from, name) in [(certificate.path(), CERTIFICATE), (certificate.key(), KEY)] {
+            let to = self.cluster().join(name);
+            fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
+            fs::set_permissions(&to, Permissions::from_mode(0o600))?;
+            if is_root() {
+                let (user, group) = server_user()?;
+                chown(&to, Some(user), Some(group))?;
+            }
         }
         Ok(())
     }
@@ -117,6 +143,7 @@ impl Component for Postgres {
                 "--no-sync",
             ]);
         process::run(&mut initdb, None, &self.log())?;
+        self.copy_certificate()?;
 
         let databases = self.home.join("databases.sql");
         process::write(&databases, DATABASES)?;
@@ -144,6 +171,8 @@ impl Component for Postgres {
                 "listen_addresses=127.0.0.1",
                 "-c",
                 "max_connections=300",
+                "-c",
+                "ssl=on",
             ])
             // TCP only: the default folder of the socket may not be writable, or its path too long.
             .args(["-c", "unix_socket_directories="]);

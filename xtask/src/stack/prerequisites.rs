@@ -1,4 +1,5 @@
-//! The programs that the stack needs: where they are, and how they get onto the machine.
+//! The programs that the build and the stack need: where they are, and how they get onto the
+//! machine.
 
 use std::env;
 use std::fs;
@@ -18,7 +19,17 @@ enum Need {
     Maven,
     MariaDb,
     PostgreSql,
+    OpenSsl,
+    OpenSslHeaders,
 }
+
+const STACK: [Need; 5] = [
+    Need::Jdk,
+    Need::Maven,
+    Need::MariaDb,
+    Need::PostgreSql,
+    Need::OpenSsl,
+];
 
 impl Need {
     fn met(self) -> bool {
@@ -28,6 +39,12 @@ impl Need {
             Self::Maven => program("mvn").is_ok(),
             Self::MariaDb => all(&["mariadbd", "mariadb-install-db", "mariadb"]),
             Self::PostgreSql => all(&["postgres", "initdb", "psql"]),
+            Self::OpenSsl => all(&["openssl"]),
+            Self::OpenSslHeaders => {
+                let mut found = Command::new("pkg-config");
+                env::var_os("OPENSSL_DIR").is_some()
+                    || process::succeeds(found.args(["--exists", "openssl"]))
+            }
         }
     }
 
@@ -37,34 +54,54 @@ impl Need {
             Self::Maven => "Maven",
             Self::MariaDb => "MariaDB",
             Self::PostgreSql => "PostgreSQL",
+            Self::OpenSsl => "OpenSSL",
+            Self::OpenSslHeaders => "OpenSSL's headers",
         }
     }
 
-    fn debian_package(self) -> &'static str {
+    fn debian_packages(self) -> &'static [&'static str] {
         match self {
             // The default is too old on some releases, the 17 is gone from others.
-            Self::Jdk if knows_package("openjdk-17-jre-headless") => "openjdk-17-jre-headless",
-            Self::Jdk => "default-jre-headless",
-            Self::Maven => "maven",
-            Self::MariaDb => "mariadb-server",
-            Self::PostgreSql => "postgresql",
+            Self::Jdk if knows_package("openjdk-17-jre-headless") => &["openjdk-17-jre-headless"],
+            Self::Jdk => &["default-jre-headless"],
+            Self::Maven => &["maven"],
+            Self::MariaDb => &["mariadb-server"],
+            Self::PostgreSql => &["postgresql"],
+            Self::OpenSsl => &["openssl"],
+            Self::OpenSslHeaders => &["libssl-dev", "pkg-config"],
         }
     }
 }
 
-/// Installs what is missing where that is possible, else says what to install.
+/// What the stack runs.
 pub(crate) fn ensure(jars_are_there: bool, log: &Path) -> anyhow::Result<()> {
     if !Path::new("/proc/self").exists() {
         bail!("the stack recognises its processes by /proc, so it needs Linux");
     }
-    let missing = missing(jars_are_there);
-    if missing.is_empty() {
+    let needed = STACK.into_iter();
+    let needed = needed.filter(|need| !(jars_are_there && matches!(need, Need::Maven)));
+    ensure_all(&needed.collect::<Vec<_>>(), log)
+}
+
+/// What the feature `tls` is built with.
+pub(crate) fn ensure_headers(log: &Path) -> anyhow::Result<()> {
+    ensure_all(&[Need::OpenSslHeaders], log)
+}
+
+/// Installs what is missing where that is possible, else says what to install.
+fn ensure_all(needed: &[Need], log: &Path) -> anyhow::Result<()> {
+    let missing = || -> Vec<Need> {
+        let needed = needed.iter().copied();
+        needed.filter(|need| !need.met()).collect()
+    };
+    let found_missing = missing();
+    if found_missing.is_empty() {
         return Ok(());
     }
     if is_root() && program("apt-get").is_ok() {
-        install(&missing, log)?;
+        install(&found_missing, log)?;
     }
-    let missing = self::missing(jars_are_there);
+    let missing = missing();
     if !missing.is_empty() {
         bail!(
             "install {} (on Debian or Ubuntu: sudo apt-get install {})",
@@ -103,14 +140,6 @@ pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-fn missing(jars_are_there: bool) -> Vec<Need> {
-    [Need::Jdk, Need::Maven, Need::MariaDb, Need::PostgreSql]
-        .into_iter()
-        .filter(|need| !(jars_are_there && matches!(need, Need::Maven)))
-        .filter(|need| !need.met())
-        .collect()
-}
-
 fn install(missing: &[Need], log: &Path) -> anyhow::Result<()> {
     println!("installing {} by apt-get", names(missing));
     let apt_get = || {
@@ -136,7 +165,11 @@ fn names(needs: &[Need]) -> String {
 }
 
 fn packages(needs: &[Need]) -> Vec<&'static str> {
-    needs.iter().map(|need| need.debian_package()).collect()
+    let needs = needs.iter();
+    needs
+        .flat_map(|need| need.debian_packages())
+        .copied()
+        .collect()
 }
 
 fn knows_package(name: &str) -> bool {
