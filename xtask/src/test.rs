@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use self::tally::Tally;
-use crate::stack::Stack;
-use crate::workspace::Workspace;
+use crate::stack::{self, Stack};
+use crate::workspace::{FEATURES, Workspace};
 
 /// Packages with test targets that need the stack (`required-features = ["stack"]`).
 const STACK_PACKAGES: [&str; 5] = [
@@ -55,6 +55,8 @@ pub(crate) fn run(
         }
         return Ok(ExitCode::SUCCESS);
     }
+    // Clippy builds with it already.
+    stack::prepare_build(workspace.target())?;
     let mut report = Report::default();
     let of = |need| steps.iter().filter(move |step| step.stack == need);
     report.run_all(workspace, stack, of(StackNeed::None));
@@ -83,6 +85,14 @@ struct Step {
     cargo: String,
     environment: Option<(&'static str, &'static str)>,
     stack: StackNeed,
+    condition: Option<Condition>,
+}
+
+/// A step that needs what not every machine has.
+struct Condition {
+    /// It is there if this succeeds.
+    cargo: &'static str,
+    otherwise: &'static str,
 }
 
 impl Step {
@@ -92,6 +102,14 @@ impl Step {
             cargo: cargo.to_owned(),
             environment: None,
             stack: StackNeed::None,
+            condition: None,
+        }
+    }
+
+    fn only_if(self, cargo: &'static str, otherwise: &'static str) -> Self {
+        Self {
+            condition: Some(Condition { cargo, otherwise }),
+            ..self
         }
     }
 
@@ -128,40 +146,56 @@ impl fmt::Display for Step {
 
 fn steps() -> Vec<Step> {
     let on_stack = format!(
-        "test --no-fail-fast --package {} --features stack --test *",
+        "test --no-fail-fast --package {} {FEATURES},stack --test *",
         STACK_PACKAGES.join(" --package ")
     );
-    let mut steps =
-        vec![
-        Step::new("fmt", "fmt --all --check"),
-        Step::new(
-            "clippy",
-            "clippy --workspace --all-targets --all-features -- -D warnings",
-        ),
-        Step::new("doc", "doc --workspace --no-deps").with("RUSTDOCFLAGS", "-Dwarnings"),
-        Step::new("unit", "test --no-fail-fast --workspace --exclude e2e --features failpoints"),
-        // Not xtask: its binary is the one that runs.
-        Step::new(
-            "build",
-            "build --workspace --exclude xtask --bins --features failpoints",
-        ),
-        Step::new("embedded", "test --no-fail-fast --package e2e").with("PAIR_WORLD", "embedded"),
+    let pair = format!("test --no-fail-fast --package e2e {FEATURES}");
+    let mut steps = cheap_steps();
+    steps.extend([
+        Step::new("embedded", &pair).with("PAIR_WORLD", "embedded"),
         Step::new("databases", &on_stack).on_stack(),
         // Its tests mostly wait for the broker.
         Step::new(
             "verify",
-            "test --no-fail-fast --package e2e --features stack --test verify -- --test-threads 12",
+            &format!("{pair},stack --test verify -- --test-threads 12"),
         )
         .on_stack(),
-    ];
+    ]);
     steps.extend(STACK_WORLDS.map(|world| {
-        Step::new(world, "test --no-fail-fast --package e2e --test pair")
+        Step::new(world, &format!("{pair} --test pair"))
             .with("PAIR_WORLD", world)
             .on_stack()
     }));
     // A seed under which two minutes hit everything.
     steps.push(Step::new("chaos", "xtask chaos --minutes 2 --seed 1").on_own_stack());
     steps
+}
+
+fn cheap_steps() -> Vec<Step> {
+    vec![
+        Step::new("fmt", "fmt --all --check"),
+        Step::new("deny", "deny --all-features check bans licenses sources")
+            .only_if("deny --version", "cargo-deny is not installed"),
+        Step::new("advisories", "deny --all-features check advisories").only_if(
+            "deny fetch db",
+            "cargo-deny is not installed, or the advisory database cannot be reached",
+        ),
+        Step::new(
+            "clippy",
+            "clippy --workspace --all-targets --all-features -- -D warnings",
+        ),
+        Step::new("doc", "doc --workspace --no-deps --all-features")
+            .with("RUSTDOCFLAGS", "-Dwarnings"),
+        Step::new(
+            "unit",
+            &format!("test --no-fail-fast --workspace --exclude e2e {FEATURES}"),
+        ),
+        // Not xtask: its binary is the one that runs.
+        Step::new(
+            "build",
+            &format!("build --workspace --exclude xtask --bins {FEATURES}"),
+        ),
+    ]
 }
 
 /// All steps if `only` is empty.
@@ -180,9 +214,26 @@ fn select(steps: Vec<Step>, only: &[String]) -> anyhow::Result<Vec<Step>> {
     Ok(steps.into_iter().filter(chosen).collect())
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    Failed,
+    NotRun,
+}
+
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "ok",
+            Self::Failed => "FAILED",
+            Self::NotRun => "not run",
+        }
+    }
+}
+
 #[derive(Default)]
 struct Report {
-    steps: Vec<(&'static str, Duration, bool)>,
+    steps: Vec<(&'static str, Duration, Outcome)>,
     tally: Tally,
 }
 
@@ -198,6 +249,14 @@ impl Report {
                 return;
             }
             println!("\n==> {}: {step}", step.name);
+            if let Some(condition) = &step.condition
+                && !succeeds(&mut workspace.cargo(condition.cargo))
+            {
+                println!("==> {}: {}: not run", step.name, condition.otherwise);
+                self.steps
+                    .push((step.name, Duration::ZERO, Outcome::NotRun));
+                continue;
+            }
             let mut cargo = workspace.cargo(&step.cargo);
             cargo.envs(step.environment);
             if step.stack == StackNeed::Shared {
@@ -213,7 +272,11 @@ impl Report {
         let began = Instant::now();
         let result = work(&mut self.tally);
         let took = began.elapsed();
-        self.steps.push((name, took, result.is_ok()));
+        let outcome = match result {
+            Ok(()) => Outcome::Passed,
+            Err(_) => Outcome::Failed,
+        };
+        self.steps.push((name, took, outcome));
         match result {
             Ok(()) => println!("==> {name}: ok in {:.1} s", took.as_secs_f32()),
             Err(error) => println!(
@@ -224,18 +287,24 @@ impl Report {
     }
 
     fn failed(&self) -> bool {
-        self.steps.iter().any(|(_, _, ok)| !ok)
+        let mut outcomes = self.steps.iter().map(|(_, _, outcome)| *outcome);
+        outcomes.any(|outcome| outcome == Outcome::Failed)
     }
 
     fn finish(self) -> ExitCode {
         println!();
-        for (name, took, ok) in &self.steps {
-            let result = if *ok { "ok" } else { "FAILED" };
-            println!("{name:<16} {result:<7} {:>7.1} s", took.as_secs_f32());
+        for (name, took, outcome) in &self.steps {
+            let outcome = outcome.name();
+            println!("{name:<16} {outcome:<7} {:>7.1} s", took.as_secs_f32());
         }
         println!("{}", self.tally);
         ExitCode::from(u8::from(self.failed()))
     }
+}
+
+fn succeeds(cargo: &mut Command) -> bool {
+    let silent = cargo.stdout(Stdio::null()).stderr(Stdio::null());
+    silent.status().is_ok_and(|status| status.success())
 }
 
 /// Counts on the way; standard error, where cargo reports, stays its own.
@@ -282,7 +351,7 @@ mod tests {
     fn an_unknown_step_is_named_with_the_known_ones() {
         let error = names(&["fmt", "lint"]).unwrap_err().to_string();
         assert!(
-            error.starts_with("there is no step `lint`; the steps are fmt, clippy,"),
+            error.starts_with("there is no step `lint`; the steps are fmt, deny,"),
             "{error}"
         );
     }
