@@ -15,9 +15,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use serde_json::json;
 use shared::kafka::KafkaSettings;
-use test_database::on_mariadb;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use test_database::{Cable, on_mariadb};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -27,51 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn broker() -> String {
     std::env::var("STACK_KAFKA").unwrap_or_else(|_| "127.0.0.1:19092".to_owned())
-}
-
-/// A relay to the database of the URL that can be cut.
-struct Cable {
-    url: String,
-    connected: watch::Sender<bool>,
-}
-
-impl Cable {
-    async fn to(url: &str) -> Self {
-        let rest = url.rsplit_once('@').unwrap().1;
-        let (server, database) = rest.split_once('/').unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (connected, plug) = watch::channel(true);
-        tokio::spawn(relay(listener, server.to_owned(), plug));
-        Self {
-            url: format!("jdbc:mariadb://127.0.0.1:{port}/{database}?user=test&password=test"),
-            connected,
-        }
-    }
-
-    fn cut(&self) {
-        self.connected.send_replace(false);
-    }
-
-    fn mend(&self) {
-        self.connected.send_replace(true);
-    }
-}
-
-async fn relay(listener: TcpListener, server: String, plug: watch::Receiver<bool>) {
-    while let Ok((mut near, _)) = listener.accept().await {
-        let (server, mut plug) = (server.clone(), plug.clone());
-        tokio::spawn(async move {
-            if !*plug.borrow() {
-                return;
-            }
-            let mut far = TcpStream::connect(server).await.unwrap();
-            tokio::select! {
-                _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-                _ = plug.wait_for(|connected| !connected) => {}
-            }
-        });
-    }
 }
 
 /// A task of its own, its topic and its table.
@@ -107,7 +60,7 @@ impl World {
     async fn task(&self, class: &str, keys: &[(&str, &str)]) -> Task {
         let base = [
             ("connector.class", class),
-            ("connection.url", &self.cable.url),
+            ("connection.url", &jdbc_url(self.cable.url())),
             ("insert.mode", "upsert"),
         ];
         let properties: BTreeMap<_, _> = base
@@ -179,6 +132,11 @@ impl World {
         };
         offsets.elements().iter().map(|e| offset(e.offset())).sum()
     }
+}
+
+fn jdbc_url(url: &str) -> String {
+    let (_, place) = url.rsplit_once('@').unwrap();
+    format!("jdbc:mariadb://{place}?user=test&password=test")
 }
 
 fn client() -> ClientConfig {

@@ -2,11 +2,15 @@
 
 #![allow(clippy::expect_used, reason = "a test without its database has failed")]
 
+mod cable;
+
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use futures_util::FutureExt;
 use sea_orm::{ConnectionTrait, Database};
 use uuid::Uuid;
+
+pub use cable::Cable;
 
 /// Runs a case on a fresh MariaDB database, given by its URL, and drops the database.
 pub async fn on_mariadb(case: impl AsyncFnOnce(String)) {

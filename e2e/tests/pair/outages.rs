@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -5,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use e2e::{
-    Answer, Http, OrderService, PlaceOrder, Process, Signal, World, becomes, binary, free_address,
+    Answer, CatalogDatabase, CatalogService, Http, OrderService, PlaceOrder, Process, Signal,
+    World, becomes, binary, eventually, free_address,
 };
 use libtest_mimic::Trial;
-use shared::contract::Status;
+use shared::contract::{Delta, DeltaKind, OrderId, Outcome, ProductId, Status};
+use test_database::Cable;
 
 use crate::session::{Session, tests, tests_without_world};
 
@@ -23,6 +26,7 @@ pub(crate) fn trials_on_real_kafka(session: &Arc<Session>) -> Vec<Trial> {
     tests![session;
         without_a_database_orders_are_placed_and_read_from_the_tail,
         without_a_database_the_catalog_says_so_and_refuses,
+        a_catalog_cut_off_from_its_database_applies_every_delta_once_it_is_back,
     ]
 }
 
@@ -174,6 +178,11 @@ async fn without_a_database_the_catalog_says_so_and_refuses(world: &World) -> an
     ensure!(answer.header("retry-after").is_some(), "Retry-After");
     let detail = answer.problem()?.detail.unwrap_or_default();
     ensure!(detail.contains("database"), "{detail}");
+    says_the_database_is_down(&http).await?;
+    stops_promptly(&process).await
+}
+
+async fn says_the_database_is_down(http: &Http) -> anyhow::Result<()> {
     becomes("the database's state", "down".to_owned(), async || {
         let report = http.readiness().await?;
         Ok(report["dependencies"]["database"]["status"]
@@ -181,6 +190,82 @@ async fn without_a_database_the_catalog_says_so_and_refuses(world: &World) -> an
             .unwrap_or_default()
             .to_owned())
     })
+    .await
+}
+
+async fn a_catalog_cut_off_from_its_database_applies_every_delta_once_it_is_back(
+    world: &World,
+) -> anyhow::Result<()> {
+    let id = OrderId::random();
+    let topics = ["deltas", "outcomes", "letters"].map(|what| format!("cut-off-{id}-{what}"));
+    let mut result = Ok(());
+    test_database::on_mariadb(async |url| result = cut_off(world, &url, &topics).await).await;
+    let topics = topics.each_ref().map(String::as_str);
+    result.and(world.kafka.delete_topics(&topics).await)
+}
+
+async fn cut_off(world: &World, url: &str, topics: &[String; 3]) -> anyhow::Result<()> {
+    let [deltas, outcomes, letters] = topics;
+    let (cable, folder) = (Cable::to(url).await, tempfile::tempdir()?);
+    let mut command = binary("catalog-service")?;
+    for (setting, value) in [
+        ("KAFKA__BOOTSTRAP_SERVERS", world.kafka.bootstrap_servers()),
+        ("DATABASE__URL", cable.url()),
+        ("GROUP", deltas),
+        ("TOPICS__CATALOG_DELTAS__NAME", deltas),
+        ("TOPICS__ORDER_OUTCOMES__NAME", outcomes),
+        ("TOPICS__DEAD_LETTERS__NAME", letters),
+    ] {
+        command.env(format!("CATALOG_SERVICE__{setting}"), value);
+    }
+    let (process, http) = start("catalog-service", command, folder.path())?;
+    let catalog = CatalogService(http);
+    process.complete(&catalog).await?;
+    catalog.put_product(1, "Cup", 10_000).await?.expect(201)?;
+    let ledger = CatalogDatabase::open(url).await?;
+
+    world.kafka.produce_all(deltas, reservations(2_000)).await?;
+    eventually("the first deltas are applied", async || {
+        Ok((ledger.count_reservations().await? > 0).then_some(()))
+    })
     .await?;
+    cable.cut();
+    world.kafka.produce_all(deltas, reservations(500)).await?;
+    says_the_database_is_down(&catalog).await?;
+    Answer::to(catalog.get("/catalog")).await?.expect(503)?;
+    ensure!(
+        ledger.count_reservations().await? < 2_500,
+        "it was not cut off"
+    );
+
+    cable.mend();
+    eventually("every delta is in the ledger", async || {
+        Ok((ledger.count_reservations().await? == 2_500).then_some(()))
+    })
+    .await?;
+    process.complete(&catalog).await?;
+    becomes("the stock", 7_500, async || catalog.stock(1).await).await?;
+    becomes("orders with a fact", 2_500, async || {
+        let records = world.kafka.read_all(outcomes).await?.into_iter();
+        let facts = records.map(|record| Outcome::decode(&record.value.unwrap_or_default()));
+        let ids = facts.map(|fact| Ok(fact?.order_id));
+        Ok(ids.collect::<anyhow::Result<BTreeSet<_>>>()?.len())
+    })
+    .await?;
+    ensure!(
+        world.kafka.read_all(letters).await?.is_empty(),
+        "dead letters"
+    );
     stops_promptly(&process).await
+}
+
+/// Deltas of orders for one piece each of product 1.
+fn reservations(count: usize) -> impl Iterator<Item = Vec<u8>> {
+    let delta = || Delta {
+        order_id: OrderId::random(),
+        product_id: ProductId(1),
+        kind: DeltaKind::Reserve,
+        delta: -1,
+    };
+    (0..count).map(move |_| delta().encode())
 }
