@@ -166,6 +166,17 @@ async fn a_reservation_of_another_quantity() {
     .await;
 }
 
+/// The table's own constraint refuses it; where somebody has dropped that, `verify` still tells.
+#[tokio::test]
+async fn stock_that_was_oversold() {
+    turns_red(Invariant::Stock, "stock is -1", |scene| {
+        let sold_too_much = scene.stock + 1;
+        scene.stock -= sold_too_much;
+        scene.ledger[0].delta -= sold_too_much;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn stock_that_is_not_the_sum_of_its_ledger() {
     turns_red(Invariant::Stock, "its ledger adds up to", |scene| {
