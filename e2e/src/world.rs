@@ -7,6 +7,7 @@ mod stack;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -160,6 +161,11 @@ impl World {
     /// A second connect-worker beside the world's, without a connector.
     pub fn second_worker(&self) -> anyhow::Result<(Process, Http)> {
         real::second_worker(self.kind, &self.logs)
+    }
+
+    /// `verify` of this world, which is not the embedded one.
+    pub fn verify(&self) -> anyhow::Result<Command> {
+        real::verify(self.kind)
     }
 
     /// Where the processes log.

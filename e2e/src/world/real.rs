@@ -55,6 +55,16 @@ pub(super) fn second_worker(kind: Kind, logs: &Path) -> anyhow::Result<(Process,
     start_worker(&Stack::of(kind)?, "connect-worker-b", logs)
 }
 
+pub(super) fn verify(kind: Kind) -> anyhow::Result<Command> {
+    let stack = Stack::of(kind)?;
+    let mut command = binary("verify")?;
+    command
+        .args(["--bootstrap-servers", &stack.kafka])
+        .args(["--orders-database", &stack.database("orders")])
+        .args(["--catalog-database", &stack.database("catalog")]);
+    Ok(command)
+}
+
 fn start_sink(stack: &Stack, logs: &Path) -> anyhow::Result<Sink> {
     if let Some(url) = &stack.connect {
         return Ok(Sink {

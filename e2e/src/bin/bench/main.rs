@@ -9,6 +9,7 @@ mod footprint;
 mod load;
 mod measure;
 mod sink;
+mod verify;
 
 use std::net::SocketAddr;
 
@@ -43,24 +44,24 @@ struct Arguments {
 enum What {
     /// The sink alone: bare upserts, connect-worker, Kafka Connect, on one topic.
     Sink(sink::Arguments),
+    /// A backlog drained, and `verify` on it.
+    Verify(verify::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    if let Some(What::Sink(arguments)) = &arguments.what {
-        return sink::run(arguments).await;
+    match &arguments.what {
+        Some(What::Sink(arguments)) => sink::run(arguments).await,
+        Some(What::Verify(arguments)) => verify::run(arguments).await,
+        None => pair(&arguments).await,
     }
+}
+
+async fn pair(arguments: &Arguments) -> anyhow::Result<()> {
     let kafka = std::env::var("STACK_KAFKA").context("run it as `cargo xtask bench`")?;
     let world = World::start(Kind::WorkerMariadb).await?;
-    for product in 1..=i64::try_from(PRODUCTS)? {
-        let name = format!("Product {product}");
-        world
-            .catalog
-            .put_product(product, &name, 1_000_000_000)
-            .await?
-            .expect(201)?;
-    }
+    stock_up(&world).await?;
     // Alone on the machine with the broker, as the limit is.
     world.process("catalog-service")?.kill()?;
     world.sink.stop().await?;
@@ -77,12 +78,25 @@ async fn main() -> anyhow::Result<()> {
         .parse()?;
     let mut placed = 0;
     for &connections in &arguments.connections {
-        placed += compare(&arguments, &kafka, address, connections).await?;
+        placed += compare(arguments, &kafka, address, connections).await?;
     }
     println!();
     backlog::drain(&world, placed).await?;
     footprint::print(&world).await?;
     world.stop().await
+}
+
+/// More of every product than anybody orders.
+async fn stock_up(world: &World) -> anyhow::Result<()> {
+    for product in 1..=i64::try_from(PRODUCTS)? {
+        let name = format!("Product {product}");
+        world
+            .catalog
+            .put_product(product, &name, 1_000_000_000)
+            .await?
+            .expect(201)?;
+    }
+    Ok(())
 }
 
 /// Prints a row; returns how many orders were placed for it.
