@@ -4,12 +4,9 @@
 use rdkafka::error::KafkaError;
 use sea_orm::{DatabaseConnection, DbErr};
 use shared::contract::Delta;
-use shared::kafka::{DeadLetterTopic, Letter, LetterAddress, OutRecord, Replay};
+use shared::kafka::{DeadLetterTopic, Letter, LetterAddress, NotReplayable, OutRecord, Replay};
 
 use crate::applier::{BadDelta, Decision, rehearse};
-
-/// What a dead letter's headers of ours begin with.
-const PREFIX: &str = "dlq.";
 
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
@@ -32,10 +29,10 @@ pub enum Replayed {
 pub enum ReplayError {
     #[error("there is no dead letter at partition {}, offset {}", .0.partition, .0.offset)]
     NotFound(LetterAddress),
-    #[error("only a part of its value is kept ({0}): send the record anew from its source")]
-    Truncated(String),
-    #[error("it does not say from which place of topic `{0}` it came")]
-    Foreign(String),
+    #[error(transparent)]
+    Letter(#[from] NotReplayable),
+    #[error("it came from topic `{0}`, not from `{1}`")]
+    Foreign(String, String),
     #[error("it still cannot be applied: {0}")]
     Bad(#[from] BadDelta),
     #[error(transparent)]
@@ -70,15 +67,10 @@ impl DeadLetters {
     }
 
     fn original(&self, letter: &Letter) -> Result<OutRecord, ReplayError> {
-        if let Some(note) = letter.header("dlq.truncated") {
-            return Err(ReplayError::Truncated(note.to_owned()));
-        }
-        let partition = letter.header("dlq.partition").map(str::parse);
-        match (letter.header("dlq.topic"), partition) {
-            (Some(topic), Some(Ok(partition))) if topic == self.deltas => {
-                Ok(letter.original(topic, partition, PREFIX))
-            }
-            _ => Err(ReplayError::Foreign(self.deltas.clone())),
+        let record = letter.original()?;
+        match record.topic == self.deltas {
+            true => Ok(record),
+            false => Err(ReplayError::Foreign(record.topic, self.deltas.clone())),
         }
     }
 }

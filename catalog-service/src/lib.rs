@@ -16,7 +16,7 @@ use std::convert::Infallible;
 
 use prometheus_client::registry::Registry;
 use shared::http::{Common, Health};
-use shared::kafka::{DeadLetterTopic, watch_broker};
+use shared::kafka::{DeadLetterTopic, LetterForm, watch_broker};
 use shared::service::{Service, Tasks};
 
 pub use metrics::Metrics;
@@ -43,11 +43,13 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
         db: db.clone(),
         conflicts: metrics.conflicts.clone(),
     };
-    health.count("dead_letters", metrics.dead_letters.clone());
+    let waiting = metrics.dead_letters.clone();
+    health.count("dead_letters", move || waiting.get());
     let letters = DeadLetters {
         topic: DeadLetterTopic {
             kafka: settings.kafka.clone(),
             name: settings.topics.dead_letters.name.clone(),
+            form: LetterForm::Own,
         },
         deltas: settings.topics.catalog_deltas.name.clone(),
         db: db.clone(),
@@ -77,8 +79,8 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     tasks.spawn("broker", broker);
     tasks.spawn("database", database);
     tasks.spawn("applier", duties.run());
-    tasks.spawn_blocking("dead letters", move || {
-        dead_letters.watch(&waiting, &stopped);
+    tasks.spawn("dead letters", async move {
+        dead_letters.watch(&waiting, &stopped).await;
         Ok::<_, Infallible>(())
     });
     Ok(Service::new(http, tasks))

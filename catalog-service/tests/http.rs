@@ -10,7 +10,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 use shared::http::{Common, Health};
-use shared::kafka::{DeadLetterTopic, KafkaSettings};
+use shared::kafka::{DeadLetterTopic, KafkaSettings, LetterForm};
 use shared::settings::{DatabaseSettings, HttpSettings};
 use tempfile::TempDir;
 
@@ -49,6 +49,7 @@ impl Api {
             topic: DeadLetterTopic {
                 kafka: KafkaSettings::default(),
                 name: "catalog_deltas.dlq".to_owned(),
+                form: LetterForm::Own,
             },
             deltas: "catalog_deltas".to_owned(),
             db: catalog.db.clone(),

@@ -3,6 +3,7 @@
 
 mod auth;
 mod body;
+mod dead_letters;
 mod health;
 mod metrics;
 mod page;
@@ -12,6 +13,7 @@ mod server;
 
 pub use auth::{Admin, AuthError, Caller, admins_only};
 pub use body::JsonBody;
+pub use dead_letters::{DeadLetter, ListError, ListLetters, ReplayAnswer};
 pub use health::{Dependency, Health};
 pub use page::{Page, bad_cursor, page_limit};
 pub use problem::{FieldError, Problem, ProblemDocument};

@@ -11,7 +11,10 @@ mod topics;
 
 pub use broker::watch_broker;
 pub use consumer::{BatchConsumer, BatchLimits};
-pub use dead_letters::{DeadLetterTopic, Letter, LetterAddress, Replay, dead_letter};
+pub use dead_letters::{
+    DeadLetterTopic, Letter, LetterAddress, LetterForm, NotReplayable, Replay, dead_letter,
+    dead_letter_with,
+};
 pub use producer::FactProducer;
 pub use record::{OutRecord, record_headers, trace_parent};
 pub use settings::{KafkaSettings, PropertyError, TopicSettings, set_default};

@@ -47,18 +47,6 @@ impl Tasks {
             .spawn(async move { (name, task.await.map_err(Into::into)) });
     }
 
-    /// For work that blocks: it gets its own thread.
-    pub fn spawn_blocking<E>(
-        &mut self,
-        name: &'static str,
-        task: impl FnOnce() -> Result<(), E> + Send + 'static,
-    ) where
-        E: Into<Box<dyn Error + Send + Sync>>,
-    {
-        self.running
-            .spawn_blocking(move || (name, task().map_err(Into::into)));
-    }
-
     /// Waits for the first task that cannot go on, and says why.
     async fn failed(&mut self) -> String {
         loop {

@@ -9,13 +9,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use rdkafka::Timestamp;
 use rdkafka::message::{Headers, Message, OwnedHeaders, OwnedMessage};
 use shared::kafka::{
-    DeadLetterTopic, FactProducer, KafkaSettings, Letter, LetterAddress, OutRecord, Replay,
-    TopicSettings, dead_letter, ensure_topics,
+    DeadLetterTopic, FactProducer, KafkaSettings, Letter, LetterAddress, LetterForm, OutRecord,
+    Replay, TopicSettings, dead_letter, ensure_topics,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const PARTITIONS: i32 = 2;
+/// Of a record long ago.
+const TIME: i64 = 1_600_000_000_123;
 
 struct Scene {
     source: String,
@@ -33,7 +35,11 @@ impl Scene {
         let name = format!("{source}.dlq");
         let topics = [&source, &name].map(|topic| TopicSettings::new(topic, PARTITIONS));
         ensure_topics(&kafka, &topics).await.unwrap();
-        let letters = DeadLetterTopic { kafka, name };
+        let letters = DeadLetterTopic {
+            kafka,
+            name,
+            form: LetterForm::Own,
+        };
         // The broker may be told of its new leadership a moment later than everybody else.
         let deadline = Instant::now() + Duration::from_secs(10);
         while let Err(error) = letters.page(None, 1).await {
@@ -53,7 +59,7 @@ impl Scene {
                     Some(value),
                     Some(b"key".to_vec()),
                     self.source.clone(),
-                    Timestamp::NotAvailable,
+                    Timestamp::CreateTime(TIME + offset),
                     partition,
                     offset,
                     Some(OwnedHeaders::new()),
@@ -75,7 +81,7 @@ impl Scene {
 
     async fn replay(&self, address: LetterAddress) -> Replay {
         let letter = self.letters.find(address).await.unwrap().unwrap();
-        let record = letter.original(&self.source, address.partition, "dlq.");
+        let record = letter.original().unwrap();
         self.letters.replay(address, record).await.unwrap()
     }
 
@@ -124,7 +130,7 @@ async fn a_letter_goes_back_once_as_it_was_however_many_ask_at_once() {
     assert_eq!(scene.replay(address).await, Replay::Already);
     let rivals = [at(0, 2); 4].map(async |address| {
         let letter = scene.letters.find(address).await.unwrap().unwrap();
-        let record = letter.original(&scene.source, 0, "dlq.");
+        let record = letter.original().unwrap();
         scene.letters.replay(address, record).await.ok()
     });
     let rivals = futures_util::future::join_all(rivals).await;
@@ -136,12 +142,18 @@ async fn a_letter_goes_back_once_as_it_was_however_many_ask_at_once() {
     let back = scene.source().await;
     let values: Vec<_> = back.iter().map(|r| r.payload().unwrap()).collect();
     assert_eq!(values, [b"0/2", b"1/1"]);
+    let times: Vec<_> = back.iter().map(|r| r.timestamp().to_millis()).collect();
+    assert_eq!(times, [Some(TIME + 2), Some(TIME + 1)]);
     assert!(back.iter().all(|record| record.key() == Some(b"key")));
     assert!(
         back.iter()
             .all(|record| record.headers().is_none_or(|h| h.count() == 0))
     );
     let letters = scene.page(None, 100).await;
+    for letter in &letters {
+        let time = letter.message.timestamp().to_millis();
+        assert_eq!(time, Some(TIME + letter.address().offset), "its own");
+    }
     let put_back = letters.iter().filter(|letter| letter.replayed_at.is_some());
     let put_back: Vec<_> = put_back.map(Letter::address).collect();
     assert_eq!(put_back, [at(0, 2), at(1, 1)]);
@@ -158,6 +170,7 @@ fn record() -> OutRecord {
         partition: None,
         key: None,
         payload: None,
+        timestamp: None,
         headers: OwnedHeaders::new(),
     }
 }
@@ -168,7 +181,7 @@ async fn the_letters_that_wait_are_counted() {
     scene.die(2).await;
     let (waiting, stop) = (Gauge::default(), CancellationToken::new());
     let (gauge, signal, topic) = (waiting.clone(), stop.clone(), scene.letters.clone());
-    let watch = tokio::task::spawn_blocking(move || topic.watch(&gauge, &signal));
+    let watch = tokio::spawn(async move { topic.watch(&gauge, &signal).await });
     becomes(&waiting, 4).await;
     scene.replay(at(0, 0)).await;
     becomes(&waiting, 3).await;

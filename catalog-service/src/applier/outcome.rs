@@ -33,6 +33,7 @@ fn fact_record(topics: &Topics, consumed: &OwnedMessage, fact: &Outcome) -> OutR
         partition: None,
         key: Some(fact.order_id.to_string().into_bytes()),
         payload: Some(fact.encode()),
+        timestamp: None,
         headers: record_headers(PRODUCER, &trace_parent(trace)),
     }
 }

@@ -6,7 +6,7 @@ use shared::http::{Admin, FieldError, JsonBody, Problem, ProblemDocument, idempo
 use utoipa::ToSchema;
 
 use super::Answer;
-use super::problem::WriteProblems;
+use super::problem::{AdminProblems, WriteProblems};
 use super::rules::{check_range, check_text};
 use crate::catalog::{Adjustment, Catalog, MAX_ADJUSTMENT, Written};
 use crate::entities::Entry;
@@ -92,6 +92,7 @@ impl TryFrom<Parts> for Adjustment {
             body = ProblemDocument,
             content_type = "application/problem+json",
         ),
+        AdminProblems,
         WriteProblems,
     ),
 )]

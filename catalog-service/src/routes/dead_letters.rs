@@ -1,111 +1,14 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
-use serde::{Deserialize, Serialize};
-use shared::contract::Timestamp;
-use shared::http::{Admin, FieldError, Page, Problem, ProblemDocument, bad_cursor, page_limit};
-use shared::kafka::{Letter, LetterAddress};
-use utoipa::{IntoParams, ToSchema};
+use shared::http::{
+    Admin, DeadLetter, ListError, ListLetters, Page, Problem, ProblemDocument, ReplayAnswer,
+};
+use shared::kafka::LetterAddress;
 
 use super::Answer;
-use super::problem::{self, RETRY_AFTER, ReadProblems};
+use super::problem::{self, AdminProblems, RETRY_AFTER, ReadProblems};
 use crate::dead_letters::{DeadLetters, ReplayError, Replayed};
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ListLetters {
-    /// Items per page.
-    #[param(minimum = 1, maximum = 200, default = 50)]
-    limit: Option<i64>,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
-}
-
-/// A record that could not be applied.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct DeadLetter {
-    /// With `offset`, where the letter is: its address for a replay.
-    partition: i32,
-    offset: i64,
-    reason: Option<String>,
-    /// Where the record came from.
-    original: Original,
-    key: Option<Bytes>,
-    payload: Option<Bytes>,
-    /// How much of the payload is kept, if not all of it.
-    truncated: Option<String>,
-    /// When it died.
-    timestamp: Option<Timestamp>,
-    /// When it was put back.
-    replayed_at: Option<Timestamp>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Original {
-    topic: Option<String>,
-    partition: Option<i32>,
-    offset: Option<i64>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Bytes {
-    encoding: Encoding,
-    text: String,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) enum Encoding {
-    #[serde(rename = "utf-8")]
-    Utf8,
-    #[serde(rename = "base64")]
-    Base64,
-}
-
-impl From<&[u8]> for Bytes {
-    fn from(bytes: &[u8]) -> Self {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self {
-                encoding: Encoding::Utf8,
-                text: text.to_owned(),
-            },
-            Err(_) => Self {
-                encoding: Encoding::Base64,
-                text: BASE64_STANDARD.encode(bytes),
-            },
-        }
-    }
-}
-
-impl From<&Letter> for DeadLetter {
-    fn from(letter: &Letter) -> Self {
-        let header = |key| letter.header(key).map(str::to_owned);
-        let LetterAddress { partition, offset } = letter.address();
-        let message = &letter.message;
-        let original = Original {
-            topic: header("dlq.topic"),
-            partition: letter.header("dlq.partition").and_then(|n| n.parse().ok()),
-            offset: letter.header("dlq.offset").and_then(|n| n.parse().ok()),
-        };
-        Self {
-            partition,
-            offset,
-            reason: header("dlq.reason"),
-            original,
-            key: message.key().map(Bytes::from),
-            payload: message.payload().map(Bytes::from),
-            truncated: header("dlq.truncated"),
-            timestamp: message
-                .timestamp()
-                .to_millis()
-                .and_then(Timestamp::from_millis),
-            replayed_at: letter.replayed_at.and_then(Timestamp::from_millis),
-        }
-    }
-}
 
 /// The deltas that could not be applied, by partition, oldest first
 #[utoipa::path(
@@ -113,42 +16,18 @@ impl From<&Letter> for DeadLetter {
     path = "/dead-letters",
     tag = "dead letters",
     params(ListLetters),
-    responses((status = 200, body = Page<DeadLetter>), ReadProblems),
+    responses((status = 200, body = Page<DeadLetter>), AdminProblems, ReadProblems),
 )]
 pub(super) async fn list(
     _: Admin,
     letters: Data<DeadLetters>,
     query: Query<ListLetters>,
 ) -> Answer<Json<Page<DeadLetter>>> {
-    let (after, limit) = position(&query).map_err(Problem::bad_query)?;
-    let one_more = usize::try_from(limit + 1).unwrap_or(usize::MAX);
-    let found = letters.topic.page(after, one_more).await;
-    let found = found.map_err(|error| broker(&error))?;
-    let items = found.iter().map(DeadLetter::from).collect();
-    Ok(Json(Page::of(items, limit, |last: &DeadLetter| {
-        let address = LetterAddress {
-            partition: last.partition,
-            offset: last.offset,
-        };
-        address.to_string()
-    })))
-}
-
-fn position(query: &ListLetters) -> Result<(Option<LetterAddress>, u64), Vec<FieldError>> {
-    let after = query.cursor.as_deref().map(str::parse).transpose();
-    match (page_limit(query.limit), after) {
-        (Ok(limit), Ok(after)) => Ok((after, limit)),
-        (limit, after) => {
-            let cursor = after.err().map(|_| bad_cursor());
-            Err(limit.err().into_iter().chain(cursor).collect())
-        }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ReplayAnswer {
-    #[schema(example = "replayed")]
-    status: &'static str,
+    let page = query.of(&letters.topic).await;
+    page.map(Json).map_err(|error| match error {
+        ListError::Query(errors) => Problem::bad_query(errors),
+        ListError::Broker(error) => broker(&error),
+    })
 }
 
 /// Put a dead letter back on its topic, once
@@ -178,6 +57,7 @@ pub(super) struct ReplayAnswer {
             body = ProblemDocument,
             content_type = "application/problem+json",
         ),
+        AdminProblems,
         ReadProblems,
     ),
 )]
@@ -203,7 +83,7 @@ impl From<ReplayError> for Problem {
             ReplayError::NotFound(_) => Self::not_found(detail),
             ReplayError::Database(error) => problem::database(&error),
             ReplayError::Broker(error) => broker(&error),
-            ReplayError::Truncated(_) | ReplayError::Foreign(_) | ReplayError::Bad(_) => Self::new(
+            ReplayError::Letter(_) | ReplayError::Foreign(..) | ReplayError::Bad(_) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "not-replayable",
                 "The dead letter cannot be put back",

@@ -61,6 +61,9 @@ pub(super) struct ReadProblems;
 /// What every route with a body may answer.
 pub(super) struct WriteProblems;
 
+/// What every route for admins may answer.
+pub(super) struct AdminProblems;
+
 impl IntoResponses for ReadProblems {
     fn responses() -> Responses {
         problems(&[
@@ -74,8 +77,6 @@ impl IntoResponses for WriteProblems {
     fn responses() -> Responses {
         problems(&[
             (400, "Not the JSON asked for; `detail` names the place"),
-            (401, "No valid token, where one is asked for"),
-            (403, "The token has not the role `admin`"),
             (413, "The body is too large"),
             (415, "The body is not `application/json`"),
             (422, "A rule is broken; `errors` names each"),
@@ -83,6 +84,15 @@ impl IntoResponses for WriteProblems {
                 503,
                 "Nothing was changed; `Retry-After` says when to try again",
             ),
+        ])
+    }
+}
+
+impl IntoResponses for AdminProblems {
+    fn responses() -> Responses {
+        problems(&[
+            (401, "No valid token, where one is asked for"),
+            (403, "The token has not the role `admin`"),
         ])
     }
 }

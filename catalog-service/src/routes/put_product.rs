@@ -7,7 +7,7 @@ use shared::http::{Admin, FieldError, JsonBody, Problem};
 use utoipa::ToSchema;
 
 use super::Answer;
-use super::problem::{self, WriteProblems};
+use super::problem::{self, AdminProblems, WriteProblems};
 use super::rules::{check_range, check_text};
 use crate::catalog::{Catalog, MAX_PRICE, MAX_STOCK, ProductDetails, Written};
 use crate::entities::Product;
@@ -68,6 +68,7 @@ impl TryFrom<(ProductId, ProductRequest)> for ProductDetails {
     responses(
         (status = 200, description = "Renamed and repriced; the stock is as it was", body = Product),
         (status = 201, description = "Created", body = Product, headers(("Location" = String))),
+        AdminProblems,
         WriteProblems,
     ),
 )]

@@ -1,17 +1,13 @@
 use rdkafka::Message;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Header, Headers, OwnedHeaders};
 use shared::kafka::{
-    FactProducer, KafkaSettings, OutRecord, TopicError, TopicSettings, ensure_topics,
+    FactProducer, KafkaSettings, LetterForm, OutRecord, TopicError, TopicSettings,
+    dead_letter_with, ensure_topics,
 };
 
 use super::error::{BadRecord, Stage};
 use super::task::TaskId;
 use crate::config::{DeadLetterRules, SinkConfig};
-
-/// Below the broker's default limit of 1 MiB, with room for headers.
-const LARGEST_PAYLOAD: usize = 900_000;
-const LONGEST_TEXT: usize = 4_000;
 
 /// Where bad records go, told as Connect tells it.
 pub(super) struct DeadLetters {
@@ -73,76 +69,31 @@ impl DeadLetters {
     }
 
     fn letter(&self, message: &impl Message, reason: &BadRecord) -> OutRecord {
-        let mut headers = OwnedHeaders::new();
-        for header in message.headers().into_iter().flat_map(Headers::iter) {
-            headers = headers.insert(header);
-        }
-        if self.rules.headers {
-            headers = self.context(headers, reason);
-        }
-        let mut payload = message.payload().map(<[u8]>::to_vec);
-        if let Some(bytes) = payload
-            .as_mut()
-            .filter(|bytes| bytes.len() > LARGEST_PAYLOAD)
-        {
-            let note = format!("{} bytes, cut off at {LARGEST_PAYLOAD}", bytes.len());
-            headers = headers.insert(header("__connect.errors.truncated", &note));
-            bytes.truncate(LARGEST_PAYLOAD);
-        }
-        OutRecord {
-            topic: self.rules.topic.clone(),
-            partition: None,
-            key: message.key().map(<[u8]>::to_vec),
-            payload,
-            headers,
-        }
-    }
-
-    fn context(&self, headers: OwnedHeaders, reason: &BadRecord) -> OwnedHeaders {
         let class = match reason.stage {
             Stage::Key => self.key_class,
             Stage::Value => self.value_class,
             Stage::Transformation(class) => class,
             Stage::Put => "org.apache.kafka.connect.sink.SinkTask",
         };
-        let message = cut(&reason.message, LONGEST_TEXT);
-        let trace = format!("{}: {message}", reason.exception);
-        headers
-            .insert(header("__connect.errors.topic", &reason.topic))
-            .insert(header(
-                "__connect.errors.partition",
-                &reason.partition.to_string(),
-            ))
-            .insert(header(
-                "__connect.errors.offset",
-                &reason.offset.to_string(),
-            ))
-            .insert(header(
-                "__connect.errors.connector.name",
-                &self.task.connector,
-            ))
-            .insert(header(
-                "__connect.errors.task.id",
-                &self.task.number.to_string(),
-            ))
-            .insert(header("__connect.errors.stage", reason.stage.name()))
-            .insert(header("__connect.errors.class.name", class))
-            .insert(header(
-                "__connect.errors.exception.class.name",
-                reason.exception,
-            ))
-            .insert(header("__connect.errors.exception.message", message))
-            .insert(header("__connect.errors.exception.stacktrace", &trace))
+        let trace = format!("{}: {}", reason.exception, reason.message);
+        let (partition, offset) = (reason.partition.to_string(), reason.offset.to_string());
+        let task = self.task.number.to_string();
+        let context = [
+            ("topic", &*reason.topic),
+            ("partition", &*partition),
+            ("offset", &*offset),
+            ("connector.name", &*self.task.connector),
+            ("task.id", &*task),
+            ("stage", reason.stage.name()),
+            ("class.name", class),
+            ("exception.class.name", reason.exception),
+            ("exception.message", &*reason.message),
+            ("exception.stacktrace", &*trace),
+        ];
+        let context = match self.rules.headers {
+            true => &context[..],
+            false => &[],
+        };
+        dead_letter_with(&self.rules.topic, message, LetterForm::Connect, context)
     }
-}
-
-fn header<'a>(key: &'a str, value: &'a str) -> Header<'a, &'a str> {
-    Header {
-        key,
-        value: Some(value),
-    }
-}
-
-fn cut(text: &str, longest: usize) -> &str {
-    &text[..text.floor_char_boundary(longest)]
 }

@@ -162,6 +162,7 @@ impl OffsetStore {
             partition: None,
             key: Some(partition.to_json().to_string().into_bytes()),
             payload: Some(offset.to_json().to_string().into_bytes()),
+            timestamp: None,
             headers: OwnedHeaders::new(),
         };
         producer.send_all(&[record]).await

@@ -69,6 +69,7 @@ impl RecordMaker {
             partition: None,
             key: self.key.encode(record.key)?,
             payload: self.value.encode(record.value)?,
+            timestamp: None,
             headers: OwnedHeaders::new(),
         })
     }

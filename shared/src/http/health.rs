@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use prometheus_client::metrics::gauge::Gauge;
 use serde::Serialize;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,14 +19,16 @@ struct Entry {
 }
 
 /// What a service depends on, and how each part is doing.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Health {
     dependencies: Arc<Mutex<BTreeMap<&'static str, Entry>>>,
-    counts: Arc<Mutex<BTreeMap<&'static str, Gauge>>>,
+    counts: Arc<Mutex<BTreeMap<&'static str, Count>>>,
 }
 
+type Count = Box<dyn Fn() -> i64 + Send>;
+
 /// A handle on one dependency, for whoever learns whether it works.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Dependency {
     name: &'static str,
     health: Health,
@@ -43,8 +44,8 @@ pub(super) struct Report {
 
 impl Health {
     /// A number that people want to see beside the dependencies; it decides nothing.
-    pub fn count(&self, name: &'static str, gauge: Gauge) {
-        self.counts.lock().insert(name, gauge);
+    pub fn count(&self, name: &'static str, now: impl Fn() -> i64 + Send + 'static) {
+        self.counts.lock().insert(name, Box::new(now));
     }
 
     /// A dependency without which the service is not ready.
@@ -74,7 +75,7 @@ impl Health {
     pub(super) fn report(&self) -> (bool, Report) {
         let dependencies = self.dependencies.lock().clone();
         let counts = self.counts.lock();
-        let counts = counts.iter().map(|(name, gauge)| (*name, gauge.get()));
+        let counts = counts.iter().map(|(name, count)| (*name, count()));
         let down = |critical| {
             let mut entries = dependencies.values();
             entries.any(|entry| entry.critical == critical && entry.state != State::Up)
@@ -151,9 +152,8 @@ mod tests {
 
     #[test]
     fn a_count_is_told_and_decides_nothing() {
-        let (health, letters) = (Health::default(), Gauge::default());
-        health.count("dead_letters", letters.clone());
-        letters.set(3);
+        let health = Health::default();
+        health.count("dead_letters", || 3);
         let (ready, report) = health.report();
         assert!(ready);
         let expected =

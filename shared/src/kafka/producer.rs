@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use futures_util::future;
 use rdkafka::error::KafkaError;
+use rdkafka::producer::FutureProducer;
 use rdkafka::producer::future_producer::DeliveryFuture;
-use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::{KafkaSettings, OutRecord};
@@ -45,7 +45,7 @@ impl FactProducer {
     /// Waits where the local queue is full: it drains as the broker answers.
     async fn enqueue(&self, record: &OutRecord) -> Result<DeliveryFuture, KafkaError> {
         loop {
-            match self.producer.send_result(future_record(record)) {
+            match self.producer.send_result(record.into()) {
                 Ok(delivery) => return Ok(delivery),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -53,16 +53,5 @@ impl FactProducer {
                 Err((error, _)) => return Err(error),
             }
         }
-    }
-}
-
-fn future_record(record: &OutRecord) -> FutureRecord<'_, Vec<u8>, Vec<u8>> {
-    FutureRecord {
-        topic: &record.topic,
-        partition: record.partition,
-        payload: record.payload.as_ref(),
-        key: record.key.as_ref(),
-        timestamp: None,
-        headers: Some(record.headers.clone()),
     }
 }

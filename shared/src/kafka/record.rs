@@ -1,4 +1,5 @@
 use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::FutureRecord;
 use uuid::Uuid;
 
 /// A record to produce.
@@ -9,7 +10,22 @@ pub struct OutRecord {
     pub partition: Option<i32>,
     pub key: Option<Vec<u8>>,
     pub payload: Option<Vec<u8>>,
+    /// Milliseconds since 1970. `None`: now.
+    pub timestamp: Option<i64>,
     pub headers: OwnedHeaders,
+}
+
+impl<'a> From<&'a OutRecord> for FutureRecord<'a, Vec<u8>, Vec<u8>> {
+    fn from(record: &'a OutRecord) -> Self {
+        Self {
+            topic: &record.topic,
+            partition: record.partition,
+            payload: record.payload.as_ref(),
+            key: record.key.as_ref(),
+            timestamp: record.timestamp,
+            headers: Some(record.headers.clone()),
+        }
+    }
 }
 
 /// The headers on every record of ours.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use rdkafka::error::KafkaResult;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{FutureProducer, Producer};
 
 use super::letter::{LetterAddress, last_header};
 use super::topic::DeadLetterTopic;
@@ -43,13 +43,17 @@ impl DeadLetterTopic {
             Some(_) => {}
         }
         producer.begin_transaction()?;
-        send(&producer, record)?;
-        send(&producer, &self.marker(address))?;
+        for record in [record, &self.marker(address)] {
+            // The commit waits for both.
+            producer
+                .send_result(record.into())
+                .map_err(|(error, _)| error)?;
+        }
         producer.commit_transaction(TRANSACTION)?;
         Ok(Replay::Done)
     }
 
-    fn producer(&self) -> KafkaResult<BaseProducer> {
+    fn producer(&self) -> KafkaResult<FutureProducer> {
         let id = format!("dead-letters-{}", self.name);
         let mut config = self.kafka.client(&id);
         config
@@ -71,6 +75,7 @@ impl DeadLetterTopic {
             partition: Some(address.partition),
             key: None,
             payload: None,
+            timestamp: None,
             headers: OwnedHeaders::new().insert(header),
         }
     }
@@ -85,17 +90,4 @@ pub(super) fn replayed(record: &impl Message) -> Option<(LetterAddress, i64)> {
     };
     let at = record.timestamp().to_millis().unwrap_or_default();
     Some((mark.parse().ok()?, at))
-}
-
-fn send(producer: &BaseProducer, record: &OutRecord) -> KafkaResult<()> {
-    let out = BaseRecord::<Vec<u8>, Vec<u8>> {
-        topic: &record.topic,
-        partition: record.partition,
-        payload: record.payload.as_ref(),
-        key: record.key.as_ref(),
-        timestamp: None,
-        headers: Some(record.headers.clone()),
-        delivery_opaque: (),
-    };
-    producer.send(out).map_err(|(error, _)| error)
 }

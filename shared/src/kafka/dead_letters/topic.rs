@@ -6,8 +6,9 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use super::form::LetterForm;
 use super::letter::{Letter, LetterAddress, address_of};
 use super::replay::replayed;
 use crate::kafka::KafkaSettings;
@@ -22,6 +23,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 pub struct DeadLetterTopic {
     pub kafka: KafkaSettings,
     pub name: String,
+    pub form: LetterForm,
 }
 
 impl DeadLetterTopic {
@@ -83,6 +85,7 @@ impl DeadLetterTopic {
         let letters = letters.into_iter().map(|(address, message)| Letter {
             message,
             replayed_at: replays.get(&address).copied(),
+            form: self.form,
         });
         Ok(letters.collect())
     }
@@ -107,20 +110,25 @@ impl DeadLetterTopic {
         Ok(letter.map(|message| Letter {
             message,
             replayed_at,
+            form: self.form,
         }))
     }
 
-    pub(super) fn consumer(&self) -> KafkaResult<BaseConsumer> {
+    fn consumer(&self) -> KafkaResult<BaseConsumer> {
+        self.config().create()
+    }
+
+    pub(super) fn config(&self) -> ClientConfig {
         let mut config = self.kafka.consumer("dead-letters");
         // librdkafka wants a name, though no group is joined.
         config
             .set("group.id", "dead-letters")
-            .set("enable.partition.eof", "true")
-            .create()
+            .set("enable.partition.eof", "true");
+        config
     }
 
     /// The first address of every partition.
-    pub(super) fn beginnings(&self, consumer: &BaseConsumer) -> KafkaResult<Vec<LetterAddress>> {
+    pub(super) fn beginnings(&self, consumer: &impl Consumer) -> KafkaResult<Vec<LetterAddress>> {
         let metadata = consumer.fetch_metadata(Some(&self.name), TIMEOUT)?;
         let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
         let mut beginnings = Vec::new();
@@ -139,7 +147,7 @@ impl DeadLetterTopic {
 
     pub(super) fn assign(
         &self,
-        consumer: &BaseConsumer,
+        consumer: &impl Consumer,
         starts: &[LetterAddress],
     ) -> KafkaResult<()> {
         let mut assignment = TopicPartitionList::new();
