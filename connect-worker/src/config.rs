@@ -57,6 +57,15 @@ pub enum Topics {
     Matching(Regex),
 }
 
+impl Topics {
+    pub fn contain(&self, topic: &str) -> bool {
+        match self {
+            Self::Named(names) => names.iter().any(|name| name == topic),
+            Self::Matching(regex) => regex.is_match(topic),
+        }
+    }
+}
+
 /// How records become rows.
 #[derive(Debug, Clone)]
 pub struct TableRules {

@@ -6,6 +6,7 @@
 //! between databases.
 
 pub mod config;
+pub mod dead_letters;
 pub mod dialect;
 pub mod env;
 pub mod jdbc_url;
@@ -24,7 +25,6 @@ use prometheus_client::registry::Registry;
 use shared::http::{Common, Health, serve};
 use shared::kafka::watch_broker;
 use shared::service::{Service, Tasks};
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
 pub use env::EnvSource;
 pub use settings::{Settings, StoreSettings};
@@ -52,11 +52,13 @@ pub async fn start(settings: Settings, env: EnvSource) -> anyhow::Result<Worker>
         metrics,
         offsets,
     );
+    let counting = Arc::clone(&supervisor);
+    health.count("dead_letters", move || counting.dead_letters_waiting());
     let cluster = Arc::new(Cluster::new(settings.kafka.clone()));
     let common = Common {
         health: health.clone(),
         metrics: registry,
-        openapi: openapi(),
+        openapi: rest::openapi(),
     };
     let http = serve(&settings.http, common, {
         let supervisor = Arc::clone(&supervisor);
@@ -72,15 +74,4 @@ pub async fn start(settings: Settings, env: EnvSource) -> anyhow::Result<Worker>
     );
     tasks.spawn("connectors", supervisor.run(tasks.stop_signal()));
     Ok(Service::new(http, tasks))
-}
-
-/// The API is described where it comes from.
-fn openapi() -> OpenApi {
-    let info = InfoBuilder::new()
-        .title("connect-worker")
-        .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(
-            "Kafka Connect's REST API; see https://kafka.apache.org/documentation/#connect_rest",
-        ));
-    OpenApiBuilder::new().info(info.build()).build()
 }

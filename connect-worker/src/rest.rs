@@ -2,6 +2,7 @@
 
 mod body;
 mod connectors;
+mod dead_letters;
 mod error;
 mod lifecycle;
 mod root;
@@ -18,6 +19,7 @@ use actix_web::{Resource, Route};
 pub use root::Cluster;
 
 use shared::http::admins_only;
+use utoipa::OpenApi;
 
 use crate::supervisor::Supervisor;
 use error::{ConnectError, method_not_allowed, not_found};
@@ -35,6 +37,7 @@ pub fn routes(config: &mut ServiceConfig, supervisor: &Arc<Supervisor>, cluster:
         .service(resource("/", [get().to(root::root)]))
         .configure(connector_routes)
         .configure(lifecycle_routes)
+        .configure(dead_letter_routes)
         .default_service(web::route().to(not_found));
 }
 
@@ -69,6 +72,37 @@ fn lifecycle_routes(config: &mut ServiceConfig) {
         .service(resource("/connectors/{name}/pause", [put().to(pause)]))
         .service(resource("/connectors/{name}/resume", [put().to(resume)]))
         .service(resource("/connectors/{name}/stop", [put().to(stop)]));
+}
+
+fn dead_letter_routes(config: &mut ServiceConfig) {
+    use dead_letters::{list, replay};
+    config
+        .service(resource(
+            "/connectors/{name}/dead-letters",
+            [get().to(list)],
+        ))
+        .service(resource(
+            "/connectors/{name}/dead-letters/{partition}/{offset}/replay",
+            [post().to(replay)],
+        ));
+}
+
+/// What Kafka Connect has not; the rest is described where it comes from.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "connect-worker",
+        description = "Kafka Connect's REST API, see \
+            https://kafka.apache.org/documentation/#connect_rest, and dead letters.",
+    ),
+    paths(dead_letters::list, dead_letters::replay),
+    components(schemas(error::ErrorBody))
+)]
+struct Api;
+
+/// The document behind `/openapi.json`.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Api::openapi()
 }
 
 /// Who may configure a connector reaches what it reaches: all of it is for admins.

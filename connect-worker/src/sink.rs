@@ -21,4 +21,5 @@ mod writer;
 pub use error::{BadRecord, Stage, TaskError};
 pub use metrics::SinkMetrics;
 pub use pipeline::{BatchError, Pipeline, Written};
+pub(crate) use task::open;
 pub use task::{Step, Task, TaskId};

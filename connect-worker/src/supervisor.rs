@@ -6,6 +6,7 @@
 //! may read the state.
 
 mod connector;
+mod letter_count;
 mod runner;
 pub mod status;
 
@@ -22,9 +23,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use self::connector::Connector;
+use self::connector::{Connector, configured};
 use self::status::{ConnectorInfo, ConnectorStatus, State, TaskInfo, TaskReport};
 use crate::config::{Class, ConfigErrors, ConnectorConfig, masked, unmasked};
+use crate::dead_letters::SinkLetters;
 use crate::env::{EnvSource, Properties};
 use crate::settings::StoreSettings;
 use crate::sink::SinkMetrics;
@@ -52,6 +54,9 @@ pub enum SupervisorError {
         "This worker stands by for {0}: ask the worker that runs the connectors, or wait until this one takes over"
     )]
     Standby(String),
+    /// The connector, and why it cannot be set up.
+    #[error("Connector {0} cannot start: {1}")]
+    Unusable(String, String),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -275,6 +280,28 @@ impl Supervisor {
             config: info.config.clone(),
         };
         Ok(info.tasks.iter().cloned().map(task).collect())
+    }
+
+    /// A sink's dead letters; any worker can read them and put them back.
+    pub fn dead_letters(&self, name: &str) -> Result<SinkLetters, SupervisorError> {
+        let properties = self.entry(name)?.properties;
+        let config = configured(&self.environment, &properties)
+            .map_err(|why| SupervisorError::Unusable(name.to_owned(), why))?;
+        SinkLetters::of(name, &config, &self.environment.kafka).ok_or_else(|| {
+            SupervisorError::NotFound(format!(
+                "Connector {name} has no dead-letter topic: a sink has one if \
+                 errors.deadletterqueue.topic.name says so"
+            ))
+        })
+    }
+
+    /// Of all connectors that run here.
+    pub fn dead_letters_waiting(&self) -> i64 {
+        let connectors = self.connectors.read();
+        connectors
+            .values()
+            .map(Connector::dead_letters_waiting)
+            .sum()
     }
 
     pub async fn create(

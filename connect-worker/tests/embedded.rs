@@ -79,15 +79,53 @@ impl World {
         self.db.execute_unprepared(sql).await.unwrap();
     }
 
-    /// Registers the connector of the repository, for one topic.
     async fn register(&self) {
+        self.register_as("orders-sink", "orders").await;
+    }
+
+    /// Registers the connector of the repository, for one topic.
+    async fn register_as(&self, name: &str, topic: &str) {
         let json = include_str!("../../connectors/orders-sink.json");
         let mut connector: Value = serde_json::from_str(json).unwrap();
-        connector["config"]["topics"] = json!("orders");
+        connector["name"] = json!(name);
+        connector["config"]["topics"] = json!(topic);
         connector["config"]["flush.retry.delay.ms"] = json!("50");
-        let url = format!("http://{}/connectors", self.worker.address());
-        let answer = self.http.post(url).json(&connector).send().await.unwrap();
-        assert_eq!(answer.status(), 201);
+        let request = self.http.post(self.url("/connectors")).json(&connector);
+        assert_eq!(answer(request).await.0, 201);
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.worker.address())
+    }
+
+    async fn dead_letters(&self) -> Vec<Value> {
+        let request = self
+            .http
+            .get(self.url("/connectors/orders-sink/dead-letters"));
+        let (status, page) = answer(request).await;
+        assert_eq!(status, 200, "{page}");
+        page["items"].as_array().unwrap().clone()
+    }
+
+    async fn replay(&self, connector: &str, letter: &Value) -> (u16, Value) {
+        let (partition, offset) = (&letter["partition"], &letter["offset"]);
+        let path = format!("/connectors/{connector}/dead-letters/{partition}/{offset}/replay");
+        answer(self.http.post(self.url(&path))).await
+    }
+
+    /// As readiness and metrics tell it.
+    async fn letters_waiting(&self, expected: i64) {
+        eventually("the letters are counted", async || {
+            let (_, readiness) = answer(self.http.get(self.url("/readyz"))).await;
+            readiness["dead_letters"] == expected
+        })
+        .await;
+        let metrics = self.http.get(self.url("/metrics")).send().await.unwrap();
+        let line = format!(
+            "connect_worker_sink_dead_letters_waiting{{connector=\"orders-sink\"}} {expected}\n"
+        );
+        let metrics = metrics.text().await.unwrap();
+        assert!(metrics.contains(&line), "{metrics}");
     }
 
     async fn produce(&self, key: &str, value: &str) {
@@ -150,6 +188,11 @@ impl World {
         let letter = tokio::time::timeout(Duration::from_secs(30), consumer.recv()).await;
         letter.unwrap().unwrap().detach()
     }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
 }
 
 fn client(cluster: &MockCluster<'static, DefaultProducerContext>) -> ClientConfig {
@@ -275,5 +318,55 @@ async fn a_locked_database_is_waited_for() {
     assert_eq!(world.status().await["tasks"][0]["state"], "RUNNING");
     lock.commit().await.unwrap();
     eventually("the row", async || world.rows().await.len() == 1).await;
+    world.worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_goes_back_once_and_only_when_it_can_be_written() {
+    let world = World::start().await;
+    world.create_table().await;
+    world.register().await;
+    world.produce("17", &order("17", 1_000)).await;
+    world.letters_waiting(1).await;
+    world.produce("17", "not json").await;
+    world.letters_waiting(2).await;
+    let letters = world.dead_letters().await;
+    let (row, garbage) = (&letters[0], &letters[1]);
+    assert!(row["reason"].as_str().unwrap().contains("CHECK"), "{row}");
+    assert_eq!(row["original"]["topic"], "orders");
+    let payload = json!({"encoding": "utf-8", "text": order("17", 1_000)});
+    assert_eq!(row["payload"], payload);
+    for (letter, reason) in [(row, "CHECK"), (garbage, "Converting byte[]")] {
+        let (status, error) = world.replay("orders-sink", letter).await;
+        let message = error["message"].as_str().unwrap();
+        assert!(status == 422 && message.contains(reason), "{error}");
+    }
+
+    // Whoever shares the topic has other letters.
+    world.register_as("other", "others").await;
+    let (status, error) = world.replay("other", row).await;
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        status == 422 && message.contains("of connector orders-sink"),
+        "{error}"
+    );
+
+    let sql = "ALTER TABLE orders RENAME TO strict; \
+               CREATE TABLE orders (id TEXT PRIMARY KEY, qty INTEGER NOT NULL)";
+    world.db.execute_unprepared(sql).await.unwrap();
+    for status in ["replayed", "already replayed"] {
+        let expected = (200, json!({ "status": status }));
+        assert_eq!(world.replay("orders-sink", row).await, expected);
+    }
+    eventually("the row", async || {
+        world.rows().await == [("17".to_owned(), 1_000)]
+    })
+    .await;
+    assert!(world.dead_letters().await[0]["replayed_at"].is_string());
+    let nowhere = json!({"partition": 0, "offset": 999});
+    assert_eq!(world.replay("orders-sink", &nowhere).await.0, 404);
+    let url = world.url("/connectors/other");
+    assert_eq!(world.http.delete(url).send().await.unwrap().status(), 204);
+    world.letters_waiting(1).await;
     world.worker.stop().await;
 }

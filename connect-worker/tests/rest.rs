@@ -341,6 +341,45 @@ async fn whatever_is_sent_the_answer_has_connects_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connector_without_dead_letters_says_so() {
+    let client = Client::start(&[]).await;
+    client.post("/connectors", connector("plain")).await;
+    let mut unset = connector("unset");
+    unset["config"]["connection.url"] = json!("${env:NO_SUCH_SINK_URL}");
+    client.post("/connectors", unset).await;
+    let mut dead = connector("dead");
+    dead["config"]["errors.tolerance"] = json!("all");
+    dead["config"]["errors.deadletterqueue.topic.name"] = json!("dead.dlq");
+    client.post("/connectors", dead).await;
+    for (code, path, says) in [
+        (404, "nope/dead-letters", "Connector nope not found"),
+        (404, "plain/dead-letters", "has no dead-letter topic"),
+        (409, "unset/dead-letters", "not set: NO_SUCH_SINK_URL"),
+        (400, "dead/dead-letters?limit=0", "limit must be 1 to 200"),
+        (400, "dead/dead-letters?cursor=x", "cursor must be"),
+        (400, "dead/dead-letters?page=2", "unknown field"),
+    ] {
+        let (status, error) = client.get(&format!("/connectors/{path}")).await;
+        assert_eq!(status, code, "{path}: {error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(says), "{path}: {message}");
+    }
+    for path in [
+        "nope/dead-letters/0/0/replay",
+        "plain/dead-letters/0/0/replay",
+    ] {
+        let path = format!("/connectors/{path}");
+        let refused = answer(client.send(Method::POST, &path, None).await).await;
+        assert_eq!(refused.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    let path = "/connectors/dead/dead-letters/0/x/replay";
+    let refused = answer(client.send(Method::POST, path, None).await).await;
+    assert_eq!(refused.0, StatusCode::BAD_REQUEST);
+    let (_, document) = client.get("/openapi.json").await;
+    assert!(document["paths"]["/connectors/{name}/dead-letters"]["get"].is_object());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn health_and_metrics_are_those_of_every_service() {
     let client = Client::start(&[]).await;
     assert_eq!(client.get("/livez").await.0, StatusCode::OK);

@@ -3,12 +3,13 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::supervisor::SupervisorError;
 
 /// The body of every error.
-#[derive(Debug, Serialize)]
-struct ErrorBody {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ErrorBody {
     error_code: u16,
     message: String,
 }
@@ -21,11 +22,15 @@ pub(super) struct ConnectError {
 }
 
 impl ConnectError {
-    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self {
-            status: StatusCode::BAD_REQUEST,
+            status,
             message: message.into(),
         }
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
     }
 
     /// What Connect's web server says where its API says nothing.
@@ -61,7 +66,9 @@ impl From<SupervisorError> for ConnectError {
     fn from(error: SupervisorError) -> Self {
         let status = match &error {
             SupervisorError::NotFound(_) => StatusCode::NOT_FOUND,
-            SupervisorError::AlreadyExists(_) | SupervisorError::Standby(_) => StatusCode::CONFLICT,
+            SupervisorError::AlreadyExists(_)
+            | SupervisorError::Standby(_)
+            | SupervisorError::Unusable(..) => StatusCode::CONFLICT,
             SupervisorError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             SupervisorError::Invalid { .. } | SupervisorError::BadRequest(_) => {
                 StatusCode::BAD_REQUEST

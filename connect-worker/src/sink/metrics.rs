@@ -3,6 +3,7 @@ use std::time::Duration;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
@@ -14,11 +15,17 @@ struct Labels {
     task: usize,
 }
 
-/// The sink tasks' metrics, by connector and task.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConnectorLabels {
+    connector: String,
+}
+
+/// The sinks' metrics, by connector and task.
 #[derive(Debug, Clone)]
 pub struct SinkMetrics {
     records: Family<Labels, Counter>,
     dead_letters: Family<Labels, Counter>,
+    waiting: Family<ConnectorLabels, Gauge>,
     retries: Family<Labels, Counter>,
     batch: Family<Labels, Histogram>,
 }
@@ -37,6 +44,7 @@ impl SinkMetrics {
         let metrics = Self {
             records: Family::default(),
             dead_letters: Family::default(),
+            waiting: Family::default(),
             retries: Family::default(),
             // 1 ms to 8 s.
             batch: Family::new_with_constructor(|| {
@@ -51,6 +59,11 @@ impl SinkMetrics {
             metrics.dead_letters.clone(),
         );
         registry.register(
+            "dead_letters_waiting",
+            "Dead letters that nobody has put back",
+            metrics.waiting.clone(),
+        );
+        registry.register(
             "retries",
             "Attempts to write a batch again",
             metrics.retries.clone(),
@@ -63,6 +76,17 @@ impl SinkMetrics {
         metrics
     }
 
+    /// How many of a connector's dead letters nobody has put back.
+    pub fn waiting(&self, connector: &str) -> Gauge {
+        let labels = ConnectorLabels::of(connector);
+        self.waiting.get_or_create(&labels).clone()
+    }
+
+    /// For a connector whose dead letters are counted no more.
+    pub fn forget_waiting(&self, connector: &str) {
+        self.waiting.remove(&ConnectorLabels::of(connector));
+    }
+
     pub(super) fn of(&self, task: &TaskId) -> TaskMetrics {
         let labels = Labels {
             connector: task.connector.clone(),
@@ -73,6 +97,14 @@ impl SinkMetrics {
             dead_letters: self.dead_letters.get_or_create(&labels).clone(),
             retries: self.retries.get_or_create(&labels).clone(),
             batch: self.batch.get_or_create(&labels).clone(),
+        }
+    }
+}
+
+impl ConnectorLabels {
+    fn of(connector: &str) -> Self {
+        Self {
+            connector: connector.to_owned(),
         }
     }
 }

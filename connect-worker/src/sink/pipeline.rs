@@ -104,6 +104,20 @@ impl Pipeline {
         })
     }
 
+    /// Whether a record could be written by now: it is, and that is undone. What it needs
+    /// of its table is made, as [`Self::write`] would.
+    pub async fn rehearse(&mut self, message: &impl Message) -> Result<(), BatchError> {
+        let row = self.mapper.row(0, message);
+        let Some(row) = row.map_err(|bad| BatchError::Task(bad.into()))? else {
+            return Ok(());
+        };
+        let rehearsed = self.writer.rehearse(&[row]).await;
+        rehearsed.map_err(|error| match error {
+            WriteError::Data(reason) => BatchError::Task(refused(message, reason).into()),
+            error => error.into(),
+        })
+    }
+
     /// Whether rows that the database refuses are set aside.
     fn finds_refused(&self) -> bool {
         match self.bad {

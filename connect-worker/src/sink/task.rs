@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode;
-use sea_orm::DbErr;
+use sea_orm::{DatabaseConnection, DbErr};
 use shared::crash_point;
 use shared::database;
 use shared::kafka::{BatchConsumer, KafkaSettings, TopicError};
@@ -59,6 +59,17 @@ struct Subscription {
     look_every: Duration,
 }
 
+/// A sink's way into its database, connected when first used. One connection is enough: a
+/// task does one thing at a time.
+pub(crate) async fn open(config: &SinkConfig) -> Result<DatabaseConnection, DbErr> {
+    let settings = DatabaseSettings {
+        url: config.database.clone(),
+        max_connections: 1,
+        migrate: false,
+    };
+    database::connect(&settings).await
+}
+
 /// What happened in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -77,13 +88,7 @@ impl Task {
         kafka: &KafkaSettings,
         metrics: &SinkMetrics,
     ) -> Result<Self, TaskError> {
-        // One is enough: a task does one thing at a time.
-        let settings = DatabaseSettings {
-            url: config.database.clone(),
-            max_connections: 1,
-            migrate: false,
-        };
-        let db = database::connect(&settings).await;
+        let db = open(&config).await;
         let db = db.map_err(|error| TaskError::Config(format!("connection.url: {error}")))?;
         let work = Work {
             pipeline: Pipeline::new(&id, &config, db, kafka),

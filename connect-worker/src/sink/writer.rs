@@ -70,7 +70,23 @@ impl Writer {
         written
     }
 
+    /// As [`Self::write`], but nothing stays written.
+    pub(super) async fn rehearse(&mut self, rows: &[Row]) -> Result<(), WriteError> {
+        let transaction = self.begin_with(rows, self.batch_size).await?;
+        Ok(transaction.rollback().await?)
+    }
+
     async fn try_write(&mut self, rows: &[Row], most: usize) -> Result<(), WriteError> {
+        let transaction = self.begin_with(rows, most).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// A transaction that has written the rows, `most` of them per statement.
+    async fn begin_with(
+        &mut self,
+        rows: &[Row],
+        most: usize,
+    ) -> Result<DatabaseTransaction, WriteError> {
         let groups = plan::groups(rows, self.mode == InsertMode::Upsert);
         // Outside the transaction: a change of a table would commit it on MariaDB.
         for row in groups.iter().filter_map(|group| group.rows.first()) {
@@ -82,7 +98,7 @@ impl Writer {
             self.write_group(&transaction, group, Limits { rows: most, bytes })
                 .await?;
         }
-        Ok(transaction.commit().await?)
+        Ok(transaction)
     }
 
     /// Writes all but the rows that can never be written, which it finds by halving: as many

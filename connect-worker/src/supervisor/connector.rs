@@ -1,7 +1,9 @@
 use super::Environment;
+use super::letter_count::LetterCount;
 use super::runner::Runner;
 use super::status::{ConnectorReport, ConnectorStatus, State, TaskReport};
 use crate::config::{ConnectorConfig, Kind};
+use crate::dead_letters::SinkLetters;
 use crate::env::Properties;
 use crate::sink::TaskId;
 use crate::store::{Entry, Target};
@@ -12,6 +14,8 @@ pub(super) struct Connector {
     /// Why there are no tasks although there should be.
     failure: Option<String>,
     tasks: Vec<Task>,
+    /// Where it has dead letters.
+    letters: Option<LetterCount>,
 }
 
 struct Task {
@@ -24,32 +28,31 @@ struct Task {
 impl Connector {
     pub(super) fn start(environment: &Environment, name: &str, entry: Entry) -> Self {
         let target = entry.target;
+        let config = configured(environment, &entry.properties);
+        let letters = config.as_ref().ok().and_then(|config| {
+            let letters = SinkLetters::of(name, config, &environment.kafka)?;
+            Some(LetterCount::start(environment, name, letters.topic))
+        });
         let planned = match target {
             Target::Stopped => Ok(Vec::new()),
-            Target::Running | Target::Paused => plan(environment, name, &entry.properties),
+            Target::Running | Target::Paused => config.map(|config| plan(name, &config)),
         };
-        let mut connector = match planned {
-            Ok(tasks) => Self {
-                entry,
-                failure: None,
-                tasks,
-            },
+        let (mut tasks, failure) = match planned {
+            Ok(tasks) => (tasks, None),
             Err(failure) => {
                 tracing::error!(connector = name, failure, "connector failed");
-                Self {
-                    entry,
-                    failure: Some(failure),
-                    tasks: Vec::new(),
-                }
+                (Vec::new(), Some(failure))
             }
         };
         if target == Target::Running {
-            connector
-                .tasks
-                .iter_mut()
-                .for_each(|task| task.start(environment));
+            tasks.iter_mut().for_each(|task| task.start(environment));
         }
-        connector
+        Self {
+            entry,
+            failure,
+            tasks,
+            letters,
+        }
     }
 
     pub(super) async fn stop(self) {
@@ -88,6 +91,10 @@ impl Connector {
         self.entry.clone()
     }
 
+    pub(super) fn dead_letters_waiting(&self) -> i64 {
+        self.letters.as_ref().map_or(0, LetterCount::waiting)
+    }
+
     pub(super) fn tasks(&self) -> usize {
         self.tasks.len()
     }
@@ -118,11 +125,11 @@ impl Connector {
     }
 }
 
-fn plan(
+/// What the properties ask for, once their placeholders are filled in.
+pub(super) fn configured(
     environment: &Environment,
-    name: &str,
     properties: &Properties,
-) -> Result<Vec<Task>, String> {
+) -> Result<ConnectorConfig, String> {
     let resolved = environment.env.resolve(properties);
     if !resolved.missing.is_empty() {
         let names: Vec<_> = resolved.missing.into_iter().collect();
@@ -131,8 +138,10 @@ fn plan(
             names.join(", ")
         ));
     }
-    let config = ConnectorConfig::parse(&resolved.properties);
-    let config = config.map_err(|errors| errors.to_string())?;
+    ConnectorConfig::parse(&resolved.properties).map_err(|errors| errors.to_string())
+}
+
+fn plan(name: &str, config: &ConnectorConfig) -> Vec<Task> {
     let task = |number| Task {
         id: TaskId {
             connector: name.to_owned(),
@@ -141,7 +150,7 @@ fn plan(
         config: config.clone(),
         runner: None,
     };
-    Ok((0..config.tasks_max()).map(task).collect())
+    (0..config.tasks_max()).map(task).collect()
 }
 
 impl Task {
