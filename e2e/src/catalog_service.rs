@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 use shared::contract::{Status, Timestamp};
 
+use crate::dead_letters::DeadLetters;
 use crate::http::{Answer, Http};
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -80,6 +81,14 @@ impl CatalogService {
                 Some(cursor) => path = format!("/catalog/{id}/ledger?limit=3&cursor={cursor}"),
                 None => return Ok(entries),
             }
+        }
+    }
+
+    /// Of the deltas that could not be applied.
+    pub fn dead_letters(&self) -> DeadLetters {
+        DeadLetters {
+            http: self.0.clone(),
+            path: "/dead-letters".to_owned(),
         }
     }
 }

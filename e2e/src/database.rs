@@ -90,6 +90,23 @@ impl OrdersDatabase {
         select(&self.0, &ORDER_OUTCOMES, "order_id", order.to_string()).await
     }
 
+    /// From now on the table of orders refuses this user's. On a server only: SQLite cannot
+    /// change a table so.
+    pub async fn refuse_user(&self, user: i64) -> Result<(), DbErr> {
+        let check = format!("ADD CONSTRAINT refuses_{user} CHECK (user_id <> {user})");
+        self.alter_orders(&check).await
+    }
+
+    pub async fn accept_user(&self, user: i64) -> Result<(), DbErr> {
+        self.alter_orders(&format!("DROP CONSTRAINT refuses_{user}"))
+            .await
+    }
+
+    async fn alter_orders(&self, change: &str) -> Result<(), DbErr> {
+        let statement = format!("ALTER TABLE orders {change}");
+        self.0.execute_unprepared(&statement).await.map(drop)
+    }
+
     /// Takes a table away from the sink, or gives it back.
     pub async fn rename_table(&self, from: &str, to: &str) -> Result<(), DbErr> {
         let statement = format!("ALTER TABLE {from} RENAME TO {to}");
@@ -139,6 +156,17 @@ impl CatalogDatabase {
     /// An order's movements: its reservation, its release.
     pub async fn movements(&self, order: OrderId) -> Result<Vec<LedgerRow>, DbErr> {
         select(&self.0, &STOCK_LEDGER, "reference", order.to_string()).await
+    }
+
+    /// Gives a product another id behind the service's back: what nobody should do, and what
+    /// makes a good delta bad until it is undone.
+    pub async fn rename_product(&self, from: i64, to: i64) -> Result<(), DbErr> {
+        let update = Query::update()
+            .table("stock")
+            .value("product_id", to)
+            .and_where(Expr::col("product_id").eq(from))
+            .take();
+        self.0.execute(&update).await.map(drop)
     }
 }
 

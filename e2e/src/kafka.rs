@@ -26,6 +26,8 @@ pub struct Record {
     pub offset: i64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
+    /// Milliseconds since 1970.
+    pub timestamp: Option<i64>,
     pub headers: BTreeMap<String, String>,
 }
 
@@ -268,6 +270,7 @@ impl From<&BorrowedMessage<'_>> for Record {
             offset: message.offset(),
             key: message.key().map(<[u8]>::to_vec),
             value: message.payload().map(<[u8]>::to_vec),
+            timestamp: message.timestamp().to_millis(),
             headers: headers
                 .map(|header| (header.key.to_owned(), text(header.value)))
                 .collect(),

@@ -7,6 +7,7 @@
 mod answers;
 mod catalog_service;
 mod database;
+mod dead_letters;
 mod demo;
 mod eventually;
 mod http;
@@ -21,6 +22,7 @@ mod world;
 pub use answers::{Answered, Answers, Recorder};
 pub use catalog_service::{CatalogService, LedgerEntry, Product};
 pub use database::{CatalogDatabase, LedgerRow, OrderRow, OrdersDatabase, OutcomeRow};
+pub use dead_letters::{DeadLetter, DeadLetters};
 pub use demo::Demo;
 pub use eventually::{PATIENCE, becomes, eventually, within};
 pub use http::{Answer, Http, Problem};

@@ -1,6 +1,7 @@
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
+use crate::dead_letters::DeadLetters;
 use crate::eventually::eventually;
 use crate::http::{Answer, Http};
 use crate::process::Process;
@@ -55,6 +56,14 @@ impl Sink {
             Ok(Some(()))
         })
         .await
+    }
+
+    /// Of the records that could not be written, where the sink is connect-worker.
+    pub fn dead_letters(&self) -> DeadLetters {
+        DeadLetters {
+            http: self.http.clone(),
+            path: format!("/connectors/{CONNECTOR}/dead-letters"),
+        }
     }
 
     async fn ask(&self, what: &str) -> anyhow::Result<()> {

@@ -1,4 +1,7 @@
+use std::collections::BTreeSet;
+
 use shared::contract::{Delta, Order, Outcome};
+use shared::kafka::LetterAddress;
 
 use super::fact::{Decision, Fact, Place, What};
 use super::report::Report;
@@ -54,10 +57,22 @@ impl<P: Progress> Reader<'_, P> {
         topic: &str,
         read: fn(&[u8]) -> Option<Seen>,
     ) -> anyhow::Result<Count> {
+        self.scan_if(topic, read, |_| true).await
+    }
+
+    async fn scan_if(
+        &mut self,
+        topic: &str,
+        read: fn(&[u8]) -> Option<Seen>,
+        counts: impl Fn(&Record) -> bool,
+    ) -> anyhow::Result<Count> {
         let mut count = Count::default();
         self.progress.begin(topic, self.kafka.count(topic)?);
         let each = |record: Record| {
             self.progress.advance();
+            if !counts(&record) {
+                return Ok(());
+            }
             count.records += 1;
             let Some((id, what)) = record.value.as_deref().and_then(read) else {
                 count.foreign += 1;
@@ -74,17 +89,39 @@ impl<P: Progress> Reader<'_, P> {
         Ok(count)
     }
 
-    /// As [`Self::scan`]; without the topic there are none.
+    /// As [`Self::scan`], but for the letters that were put back, and the markers that say
+    /// so. Without the topic there are none.
     async fn dead_letters(
         &mut self,
         topic: &str,
         read: fn(&[u8]) -> Option<Seen>,
     ) -> anyhow::Result<Count> {
-        if self.kafka.has_topic(topic)? {
-            self.scan(topic, read).await
-        } else {
-            Ok(Count::default())
+        if !self.kafka.has_topic(topic)? {
+            return Ok(Count::default());
         }
+        let mut put_back = BTreeSet::new();
+        let each = |record: Record| {
+            put_back.extend(replayed(&record));
+            Ok(())
+        };
+        self.kafka.scan(topic, each).await?;
+        let waits = |record: &Record| {
+            let address = LetterAddress {
+                partition: record.partition,
+                offset: record.offset,
+            };
+            replayed(record).is_none() && !put_back.contains(&address)
+        };
+        self.scan_if(topic, read, waits).await
+    }
+}
+
+/// Of which letter this record is the marker that it was put back.
+fn replayed(record: &Record) -> Option<LetterAddress> {
+    // A letter that came with such a header has others, that tell of its death.
+    match (&record.value, record.headers.len()) {
+        (None, 1) => record.headers.get("dlq.replayed")?.parse().ok(),
+        _ => None,
     }
 }
 

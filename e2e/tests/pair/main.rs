@@ -6,6 +6,7 @@
 mod bad_input;
 mod cancel;
 mod crash_points;
+mod dead_letters;
 mod demo;
 mod flood;
 mod idempotency;
@@ -62,6 +63,7 @@ fn isolated(session: &Arc<Session>) -> Vec<Trial> {
         idempotency::trials(session),
         records::trials(session),
         poison::trials(session),
+        dead_letters::trials(session),
         list::trials(session),
         stream::trials(session),
         cancel::trials(session),
@@ -72,6 +74,9 @@ fn isolated(session: &Arc<Session>) -> Vec<Trial> {
     .into_iter()
     .flatten()
     .collect::<Vec<_>>();
+    if matches!(session.kind, Kind::WorkerMariadb | Kind::WorkerPostgres) {
+        trials.extend(dead_letters::trials_of_the_worker(session));
+    }
     if session.kind.is_real() {
         trials.extend(startup::trials_on_real_kafka(session));
         trials.extend(outages::trials_on_real_kafka(session));

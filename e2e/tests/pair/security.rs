@@ -170,12 +170,22 @@ async fn only_an_admin_changes_the_catalog(world: &World) -> anyhow::Result<()> 
         let request = http.post("/catalog/1/adjustments").json(&adjustment);
         request.header("Idempotency-Key", "a")
     };
-    asks_who_calls(put()).await?;
-    asks_who_calls(adjust()).await?;
-    assert_eq!(status(put(), &user(1)?).await?, 403);
-    assert_eq!(status(adjust(), &user(1)?).await?, 403);
-    assert_eq!(status(put(), &admin()?).await?, 201);
-    assert_eq!(status(adjust(), &admin()?).await?, 201);
+    let letters = || http.get("/dead-letters");
+    let replay = || http.post("/dead-letters/0/0/replay");
+    for request in [put(), adjust(), letters(), replay()] {
+        asks_who_calls(request).await?;
+    }
+    for request in [put(), adjust(), letters(), replay()] {
+        assert_eq!(status(request, &user(1)?).await?, 403);
+    }
+    for (request, expected) in [
+        (put(), 201),
+        (adjust(), 201),
+        (letters(), 200),
+        (replay(), 404),
+    ] {
+        assert_eq!(status(request, &admin()?).await?, expected);
+    }
     Answer::to(http.get("/catalog/1")).await?.expect(200)?;
     stops(&process).await?;
     let names = names.each_ref().map(String::as_str);
@@ -192,11 +202,21 @@ async fn only_an_admin_reaches_the_connectors() -> anyhow::Result<()> {
             .env(format!("{prefix}__STORE__CONFIGS_TOPIC"), "");
     })?;
     process.readiness(&http, "unready").await?;
-    for path in ["/", "/connectors", "/connectors/x/status"] {
-        asks_who_calls(http.get(path)).await?;
-        assert_eq!(status(http.get(path), &user(1)?).await?, 403, "{path}");
+    let letters = "/connectors/x/dead-letters";
+    let replay = format!("{letters}/0/0/replay");
+    for (method, path) in [
+        (Method::GET, "/"),
+        (Method::GET, "/connectors"),
+        (Method::GET, "/connectors/x/status"),
+        (Method::DELETE, "/connectors/x"),
+        (Method::GET, letters),
+        (Method::POST, &*replay),
+    ] {
+        let request = || http.request(method.clone(), path);
+        asks_who_calls(request()).await?;
+        assert_eq!(status(request(), &user(1)?).await?, 403, "{path}");
     }
-    asks_who_calls(http.request(Method::DELETE, "/connectors/x")).await?;
+    assert_eq!(status(http.get(letters), &admin()?).await?, 404);
     assert_eq!(status(http.get("/connectors"), &admin()?).await?, 200);
     Answer::to(http.get("/livez")).await?.expect(200)?;
     process.kill()

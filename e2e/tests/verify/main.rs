@@ -12,8 +12,10 @@ mod scene;
 use std::process::Output;
 
 use e2e::{Answered, Invariant, Pair, Report, binary};
+use rdkafka::message::{Message, OwnedHeaders};
 use shared::contract::UserId;
 use shared::contract::{Order, OrderId, Outcome, Status};
+use shared::kafka::{DeadLetterTopic, LetterForm, OutRecord};
 use test_database::{on_mariadb, on_postgres};
 
 use self::scene::{Scene, after, answered, new_order, report, reserve};
@@ -237,6 +239,41 @@ async fn an_undecided_order_whose_delta_is_a_dead_letter_is_listed_not_lost() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_that_was_put_back_excuses_nothing_any_more() {
+    let mut scene = Scene::healthy();
+    scene.forget_decision(1);
+    scene.dead_deltas.push(reserve(&scene.orders[1]));
+    on_stack(scene, async |pair| {
+        let topics = &pair.topics;
+        put_back(&pair, &topics.delta_dead_letters, &topics.catalog_deltas).await;
+        let report = report(&pair).await;
+        assert_eq!(red(&report), [Invariant::Decided], "{report}");
+        let counts = (report.undecided, report.delta_dead_letters, report.foreign);
+        assert_eq!(counts, (0, 0, 0));
+    })
+    .await;
+}
+
+/// The only letter of a topic.
+async fn put_back(pair: &Pair, dead_letters: &str, topic: &str) {
+    let letters = DeadLetterTopic {
+        kafka: pair.kafka.clone(),
+        name: dead_letters.to_owned(),
+        form: LetterForm::Own,
+    };
+    let letter = letters.page(None, 1).await.unwrap().remove(0);
+    let record = OutRecord {
+        topic: topic.to_owned(),
+        partition: None,
+        key: None,
+        payload: letter.message.payload().map(<[u8]>::to_vec),
+        timestamp: None,
+        headers: OwnedHeaders::new(),
+    };
+    letters.replay(letter.address(), record).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_decision_that_was_not_published() {
     turns_red(Invariant::Decided, "is not on order_outcomes", |scene| {
         let id = scene.id(0);
@@ -290,6 +327,23 @@ async fn an_order_that_the_sink_did_not_write() {
             scene.order_rows.remove(0);
         },
     )
+    .await;
+}
+
+#[tokio::test]
+async fn an_order_that_waits_in_the_sinks_dead_letters_is_missed_once_it_was_put_back() {
+    let mut scene = Scene::healthy();
+    scene.dead_orders.push(scene.order_rows.remove(0));
+    on_stack(scene, async |pair| {
+        let waiting = report(&pair).await;
+        healthy(&waiting);
+        assert_eq!(waiting.sink_dead_letters, 1);
+        let topics = &pair.topics;
+        put_back(&pair, &topics.sink_dead_letters, &topics.orders).await;
+        let report = report(&pair).await;
+        assert_eq!(red(&report), [Invariant::InStep], "{report}");
+        assert_eq!((report.sink_dead_letters, report.foreign), (0, 0));
+    })
     .await;
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Scene {
     pub(crate) deltas: Vec<Delta>,
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) dead_deltas: Vec<Delta>,
+    /// Dead letters of the sink.
+    pub(crate) dead_orders: Vec<Order>,
     pub(crate) order_rows: Vec<Order>,
     pub(crate) outcome_rows: Vec<Outcome>,
     pub(crate) ledger: Vec<LedgerRow>,
@@ -44,6 +46,7 @@ impl Scene {
             deltas: Vec::new(),
             outcomes: Vec::new(),
             dead_deltas: Vec::new(),
+            dead_orders: Vec::new(),
             order_rows: Vec::new(),
             outcome_rows: Vec::new(),
             ledger: Vec::new(),
@@ -164,7 +167,7 @@ impl Scene {
             catalog_deltas: name("deltas"),
             order_outcomes: name("outcomes"),
             delta_dead_letters: name("dlq"),
-            sink_dead_letters: name("nothing"),
+            sink_dead_letters: name("sink-dlq"),
         };
         let records = [
             (&topics.orders, encoded(&self.orders, Order::encode)),
@@ -177,8 +180,13 @@ impl Scene {
                 &topics.delta_dead_letters,
                 encoded(&self.dead_deltas, Delta::encode),
             ),
+            (
+                &topics.sink_dead_letters,
+                encoded(&self.dead_orders, Order::encode),
+            ),
         ];
-        for (topic, values) in records {
+        // A topic of dead letters is there once there is one.
+        for (topic, values) in records.into_iter().filter(|(_, values)| !values.is_empty()) {
             kafka.create_topic(topic, 2).await.unwrap();
             kafka.produce_all(topic, values).await.unwrap();
         }
@@ -267,6 +275,7 @@ pub(crate) async fn delete(topics: &Topics) {
         &topics.catalog_deltas,
         &topics.order_outcomes,
         &topics.delta_dead_letters,
+        &topics.sink_dead_letters,
     ];
     let names = names.map(String::as_str);
     Kafka::at(&broker()).delete_topics(&names).await.unwrap();
