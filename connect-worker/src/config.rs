@@ -267,7 +267,10 @@ impl ConnectorConfig {
                 confluent::parse(reader, confluent::Maker::Confluent).map(Self::Sink)
             }
             Class::AivenSink => confluent::parse(reader, confluent::Maker::Aiven).map(Self::Sink),
-            Class::Source => source::parse(reader).map(Self::Source),
+            Class::ConfluentSource => {
+                source::parse(reader, confluent::Maker::Confluent).map(Self::Source)
+            }
+            Class::AivenSource => source::parse(reader, confluent::Maker::Aiven).map(Self::Source),
         }
     }
 

@@ -11,7 +11,7 @@ use shared::kafka::{
 };
 
 use crate::config::{ConnectorConfig, SinkConfig};
-use crate::sink::{BatchError, Pipeline, TaskError, TaskId, open};
+use crate::sink::{BatchError, Pipeline, TaskError, TaskId, open_database};
 
 /// A sink's dead letters.
 #[derive(Debug, Clone)]
@@ -100,7 +100,7 @@ impl SinkLetters {
             connector: self.connector.clone(),
             number: 0,
         };
-        let db = open(&self.config).await?;
+        let db = open_database(&self.config.database).await?;
         let mut pipeline = Pipeline::new(&task, &self.config, db, &self.topic.kafka);
         Ok(pipeline.rehearse(&message).await?)
     }

@@ -44,7 +44,7 @@ pub async fn start(settings: Settings, env: EnvSource) -> anyhow::Result<Worker>
     let health = Health::default();
     let mut registry = Registry::with_prefix("connect_worker");
     let metrics = SinkMetrics::register(&mut registry);
-    let offsets = OffsetStore::new(settings.kafka.clone(), settings.offset_storage);
+    let offsets = OffsetStore::new(settings.kafka.clone(), settings.store.clone());
     let supervisor = Supervisor::new(
         env,
         settings.kafka.clone(),

@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use shared::kafka::{KafkaSettings, TopicSettings};
+use shared::kafka::KafkaSettings;
 use shared::settings::{HttpSettings, LogSettings};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -8,19 +8,19 @@ pub struct Settings {
     pub http: HttpSettings,
     pub kafka: KafkaSettings,
     pub store: StoreSettings,
-    /// The compacted topic of the sources' offsets.
-    pub offset_storage: TopicSettings,
     pub log: LogSettings,
 }
 
-/// Where connectors are kept.
+/// Where connectors, and how far they are, are kept: compacted topics of one partition.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
-    /// A compacted topic of one partition. Workers with the same one are one cluster: one
+    /// Connectors and their target states. Workers with the same topic are one cluster: one
     /// of them runs the connectors, the others stand by. Empty: in memory.
     pub configs_topic: String,
-    /// Replicas of the topic, if it has to be created.
+    /// How far each source has read. Made when the first source is.
+    pub offsets_topic: String,
+    /// Replicas of a topic that has to be created.
     pub replication: i32,
 }
 
@@ -28,6 +28,7 @@ impl Default for StoreSettings {
     fn default() -> Self {
         Self {
             configs_topic: "connect-worker-configs".to_owned(),
+            offsets_topic: "connect-worker-offsets".to_owned(),
             replication: 1,
         }
     }
@@ -53,7 +54,6 @@ impl Default for Settings {
             http,
             kafka: KafkaSettings::default(),
             store: StoreSettings::default(),
-            offset_storage: TopicSettings::new("connect-offsets", 1),
             log: LogSettings::default(),
         }
     }

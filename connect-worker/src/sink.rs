@@ -18,8 +18,9 @@ mod tables;
 mod task;
 mod writer;
 
+pub(crate) use error::is_refusal;
 pub use error::{BadRecord, Stage, TaskError};
 pub use metrics::SinkMetrics;
 pub use pipeline::{BatchError, Pipeline, Written};
-pub(crate) use task::open;
+pub(crate) use task::open_database;
 pub use task::{Step, Task, TaskId};

@@ -47,14 +47,10 @@ pub enum StoreError {
         "This worker is still starting up and has not been able to read to the end of the config topic"
     )]
     Starting,
-    #[error("the config topic does not answer: {0}")]
+    #[error("the worker's topic does not answer: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
     #[error(transparent)]
     Topic(#[from] TopicError),
-    #[error(
-        "topic `{0}` has cleanup.policy={1}, and would forget what it holds: set it to `compact`"
-    )]
-    NotCompacted(String, String),
 }
 
 impl StoreError {
@@ -63,7 +59,6 @@ impl StoreError {
         match self {
             Self::Starting | Self::Kafka(_) => true,
             Self::Topic(error) => error.is_transient(),
-            Self::NotCompacted(..) => false,
         }
     }
 }

@@ -414,12 +414,17 @@ impl Supervisor {
     /// As far as the placeholders can be filled in: where a variable is not set, the
     /// connector fails when it starts, and says which.
     fn validate(&self, properties: &Properties) -> Result<(), SupervisorError> {
-        Class::of(properties).map_err(|errors| SupervisorError::BadRequest(errors.to_string()))?;
+        let class = Class::of(properties);
+        let no_class = |errors: ConfigErrors| SupervisorError::BadRequest(errors.to_string());
         let resolved = self.environment.env.resolve(properties);
-        if resolved.missing.is_empty() {
-            ConnectorConfig::parse(&resolved.properties).map_err(invalid)?;
+        if !resolved.missing.is_empty() {
+            return class.map(drop).map_err(no_class);
         }
-        Ok(())
+        let parsed = ConnectorConfig::parse(&resolved.properties).map(drop);
+        parsed.map_err(|errors| match class {
+            Ok(_) => invalid(errors),
+            Err(_) => no_class(errors),
+        })
     }
 
     fn worker_id(&self) -> &str {

@@ -40,7 +40,12 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<DatabaseConnection, 
         .test_before_acquire_if_idle_for(Duration::from_secs(2))
         .connect_lazy(true)
         .sqlx_logging(false);
-    options.map_sqlx_mysql_opts(|session| session.statement_cache_capacity(PREPARED));
+    options.map_sqlx_mysql_opts(|session| {
+        // A connector's query means by `||` what it means everywhere else on MariaDB.
+        session
+            .statement_cache_capacity(PREPARED)
+            .pipes_as_concat(false)
+    });
     options.map_sqlx_postgres_opts(|session| session.statement_cache_capacity(PREPARED));
     options.map_sqlx_sqlite_opts(|session| session.statement_cache_capacity(PREPARED));
     on_connect(&mut options);

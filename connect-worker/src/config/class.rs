@@ -9,8 +9,9 @@ pub enum Class {
     ConfluentSink,
     /// Descends from Confluent's.
     AivenSink,
-    /// Confluent's, and Aiven's, which descends from it.
-    Source,
+    ConfluentSource,
+    /// Descends from Confluent's.
+    AivenSource,
 }
 
 /// What Connect's answers call a connector's `type`.
@@ -33,9 +34,12 @@ const CLASSES: [(&str, Class); 5] = [
     ("io.aiven.connect.jdbc.JdbcSinkConnector", Class::AivenSink),
     (
         "io.confluent.connect.jdbc.JdbcSourceConnector",
-        Class::Source,
+        Class::ConfluentSource,
     ),
-    ("io.aiven.connect.jdbc.JdbcSourceConnector", Class::Source),
+    (
+        "io.aiven.connect.jdbc.JdbcSourceConnector",
+        Class::AivenSource,
+    ),
 ];
 
 impl Class {
@@ -62,7 +66,7 @@ impl Class {
     pub fn kind(self) -> Kind {
         match self {
             Self::DebeziumSink | Self::ConfluentSink | Self::AivenSink => Kind::Sink,
-            Self::Source => Kind::Source,
+            Self::ConfluentSource | Self::AivenSource => Kind::Source,
         }
     }
 }

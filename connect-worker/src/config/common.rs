@@ -42,8 +42,14 @@ const WITHOUT_EFFECT: [&str; 9] = [
     "value.converter.plugin.version",
 ];
 
+/// Of the clients that Connect makes for a connector, only a sink's consumer can be tuned.
+const UNSUPPORTED_FAMILIES: [&str; 3] = ["admin.override.", "predicates.", "producer.override."];
+
 pub(super) fn read(reader: &mut Reader<'_>) -> Common {
     reader.accept(&WITHOUT_EFFECT);
+    for prefix in UNSUPPORTED_FAMILIES {
+        reader.refuse_others(prefix);
+    }
     reader.number("errors.retry.timeout", 0_i64);
     reader.number("errors.retry.delay.max.ms", 60_000_i64);
     Common {
@@ -59,11 +65,18 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Common {
     }
 }
 
+/// Each has connections of its own.
+const MOST_TASKS: usize = 1_000;
+
 fn tasks_max(reader: &mut Reader<'_>) -> usize {
     reader.flag("tasks.max.enforce", true);
     let tasks = reader.number("tasks.max", 1);
     if tasks == 0 {
         reader.invalid("tasks.max", "Value must be at least 1");
+    }
+    if tasks > MOST_TASKS {
+        let problem = format!("Value must be no more than {MOST_TASKS}");
+        reader.invalid("tasks.max", &problem);
     }
     tasks
 }
@@ -73,6 +86,7 @@ fn tasks_max(reader: &mut Reader<'_>) -> usize {
 fn converter(reader: &mut Reader<'_>, prefix: &str) -> Converter {
     let key = |name: &str| format!("{prefix}.{name}");
     reader.accept(&[&key("schemas.cache.size"), &key("converter.type")]);
+    reader.refuse(&[&key("schema.content")]);
     let schemas = reader.flag(&key("schemas.enable"), true);
     let rules = Rules {
         strict: reader.flag(&key("strict"), false),

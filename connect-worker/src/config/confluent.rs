@@ -19,11 +19,10 @@ pub(super) enum Maker {
 
 /// The driver finds the dialect by the URL, and there are no plans to keep.
 const WITHOUT_EFFECT: [&str; 2] = ["dialect.name", "mssql.use.merge.holdlock"];
-const UNSUPPORTED: [&str; 5] = [
+const UNSUPPORTED: [&str; 4] = [
     "auto.evolve.types",
     "pk.fields.regex",
     "sql.complex.types.enable",
-    "trim.sensitive.log",
     "tables.name.mapping",
 ];
 
@@ -31,6 +30,7 @@ pub(super) fn parse(mut reader: Reader<'_>, maker: Maker) -> Result<SinkConfig, 
     let common = common::read(&mut reader);
     let consumed = sink::consumed(&mut reader);
     reader.refuse(&UNSUPPORTED);
+    reader.refuse_unless("trim.sensitive.log", &["false"]);
     reader.accept(&WITHOUT_EFFECT);
     let user = reader.text("connection.user");
     let password = reader.text("connection.password");
@@ -40,7 +40,7 @@ pub(super) fn parse(mut reader: Reader<'_>, maker: Maker) -> Result<SinkConfig, 
         max: reader.number("max.retries", 10),
         delay: Duration::from_millis(reader.number("retry.backoff.ms", 3_000)),
     };
-    let connection = connection(&mut reader);
+    let connection = connection(&mut reader, maker);
     let target = sink::Target {
         database,
         tables,
@@ -51,16 +51,22 @@ pub(super) fn parse(mut reader: Reader<'_>, maker: Maker) -> Result<SinkConfig, 
     reader.finish(parsed)
 }
 
-/// The first attempt is one of `connection.attempts`.
-pub(super) fn connection(reader: &mut Reader<'_>) -> Retries {
+/// The first attempt is one of `connection.attempts`. Called after the other keys of the
+/// connection: what else begins like them, Confluent's connector hands to a Java driver.
+pub(super) fn connection(reader: &mut Reader<'_>, maker: Maker) -> Retries {
     let attempts = reader.number("connection.attempts", 3_u32);
     if attempts == 0 {
         reader.invalid("connection.attempts", "Value must be at least 1");
     }
-    Retries {
+    let retries = Retries {
         max: attempts.saturating_sub(1),
         delay: Duration::from_millis(reader.number("connection.backoff.ms", 10_000)),
+    };
+    if maker == Maker::Confluent {
+        reader.refuse_others("connection.");
+        reader.refuse_others("jdbc.credentials.provider.");
     }
+    retries
 }
 
 fn rules(reader: &mut Reader<'_>, maker: Maker) -> TableRules {
@@ -121,8 +127,14 @@ fn confluent_only(reader: &mut Reader<'_>, shared: TableRules) -> TableRules {
 fn aiven_only(reader: &mut Reader<'_>, shared: TableRules) -> TableRules {
     let zone = tables::zone(reader, "db.timezone");
     let normalize = reader.flag("table.name.normalize", false);
+    let skip = reader.flag("handle.tombstone", false);
     let quote = reader.flag("sql.quote.identifiers", true);
     TableRules {
+        on_tombstone: if skip {
+            OnTombstone::Skip
+        } else {
+            OnTombstone::Refuse
+        },
         quoting: if quote {
             Quoting::Always
         } else {

@@ -14,7 +14,7 @@ use crate::dialect::Quoting;
 
 /// One connection is enough here, and of the rows of one key in a batch only the last is
 /// written anyway.
-const WITHOUT_EFFECT: [&str; 9] = [
+const WITHOUT_EFFECT: [&str; 10] = [
     "connection.pool.acquire_increment",
     "connection.pool.max_size",
     "connection.pool.min_size",
@@ -22,11 +22,14 @@ const WITHOUT_EFFECT: [&str; 9] = [
     "connection.provider",
     "connection.restart.on.errors",
     "dialect.postgres.postgis.schema",
+    "dialect.postgres.unnest.insert.enabled",
     "dialect.sqlserver.identity.insert",
     "use.reduction.buffer",
 ];
-const UNSUPPORTED: [&str; 2] = [
+const UNSUPPORTED: [&str; 4] = [
+    "cloud.events.schema.name.pattern",
     "cloudevents.schema.name.pattern",
+    "collection.table.format",
     "keyed.message.batch.mode",
 ];
 /// Keys whose defaults say what we do.
@@ -53,6 +56,7 @@ pub(super) fn parse(mut reader: Reader<'_>) -> Result<SinkConfig, ConfigErrors> 
     let common = common::read(&mut reader);
     let consumed = sink::consumed(&mut reader);
     reader.refuse(&UNSUPPORTED);
+    reader.refuse_others("hibernate.");
     for (key, same) in DEFAULTS {
         reader.refuse_unless(key, same);
     }

@@ -134,6 +134,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// As [`Self::refuse`], for all keys of a family that have not been read by now.
+    pub(super) fn refuse_others(&mut self, prefix: &str) {
+        let others = self.properties.keys();
+        let others = others.filter(|key| key.starts_with(prefix) && !self.known.contains(*key));
+        let others: Vec<_> = others.map(|key| (key.clone(), self.hint(key))).collect();
+        for (key, hint) in others {
+            self.error(format!(
+                "Configuration \"{key}\" is not supported by connect-worker{hint}"
+            ));
+            self.known.insert(key);
+        }
+    }
+
     /// Keys that change nothing here, so that nobody is warned of them.
     pub(super) fn accept(&mut self, keys: &[&str]) {
         for key in keys {
@@ -150,26 +163,18 @@ impl<'a> Reader<'a> {
 
     /// Keys that nobody asked for, each with the key it may have been meant to be.
     pub(super) fn unknown(&self) -> Vec<String> {
-        let prefixes = [
-            "consumer.override.",
-            "producer.override.",
-            "admin.override.",
-        ];
-        let is_known = |key: &str| {
-            self.known.contains(key) || prefixes.iter().any(|prefix| key.starts_with(prefix))
-        };
-        let describe = |key: &String| {
-            let hint = closest(key, self.known.iter().map(String::as_str));
-            hint.map_or_else(
-                || key.clone(),
-                |hint| format!("{key} (did you mean {hint}?)"),
-            )
-        };
+        let is_known =
+            |key: &str| self.known.contains(key) || key.starts_with("consumer.override.");
         self.properties
             .keys()
             .filter(|key| !is_known(key))
-            .map(describe)
+            .map(|key| format!("{key}{}", self.hint(key)))
             .collect()
+    }
+
+    fn hint(&self, key: &str) -> String {
+        let meant = closest(key, self.known.iter().map(String::as_str));
+        meant.map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"))
     }
 
     /// An unknown key is only warned about, as in Connect; beside an error it is named too,

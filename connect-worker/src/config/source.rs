@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use chrono::DateTime;
 use chrono_tz::Tz;
 use regex::Regex;
 use shared::settings::Secret;
 
+use super::confluent::Maker;
 use super::reader::{ConfigErrors, Reader};
 use super::{Converter, Retries, TableKinds, common, confluent, sink, tables};
 use crate::dialect::Quoting;
@@ -22,7 +24,7 @@ pub struct SourceConfig {
     pub kinds: TableKinds,
     pub mode: Mode,
     pub columns: Columns,
-    /// Before a table's name: its topic.
+    /// Before a table's name: its topic. Of a query, the whole name.
     pub topic_prefix: String,
     pub poll_interval: Duration,
     /// How often to look for new tables.
@@ -39,9 +41,11 @@ pub struct SourceConfig {
     pub partitions: i32,
 }
 
-/// The tables to read.
+/// What to read.
 #[derive(Debug, Clone)]
 pub enum TableSelection {
+    /// The rows of a statement instead of tables.
+    Query(String),
     /// A missing one is an error.
     Named(Vec<String>),
     AllBut(Vec<String>),
@@ -57,8 +61,10 @@ pub struct Mode {
     pub timestamps: Vec<String>,
     /// Rows younger than this wait: a transaction that is still open may bring an older one.
     pub delay: Duration,
-    /// Where to begin without an offset, in ms since 1970; -1 is now.
-    pub initial: i64,
+    /// Without an offset, ids above this are new.
+    pub initial_id: i64,
+    /// Where to begin without an offset, in ms since 1970; `None` is now.
+    pub initial: Option<i64>,
     /// How long rows behind a gap in the incrementing column wait for it to be filled.
     pub gap_wait: Duration,
     pub validate_non_null: bool,
@@ -91,54 +97,64 @@ pub enum NumericMapping {
     BestFitEagerDouble,
 }
 
-/// There are no plans, and the driver finds the dialect by the URL.
-const WITHOUT_EFFECT: [&str; 4] = [
-    "dialect.name",
-    "transaction.isolation.mode",
-    "exactly.once.support",
-    "offsets.storage.topic",
-];
+/// There are no plans, the driver finds the dialect by the URL, and a start waits for
+/// nothing.
+const WITHOUT_EFFECT: [&str; 2] = ["dialect.name", "table.monitoring.startup.polling.limit.ms"];
 const UNSUPPORTED: [&str; 9] = [
     "catalog.pattern",
-    "incrementing.initial",
-    "query",
+    "incrementing.column.mapping",
+    "offsets.storage.topic",
     "query.masked",
-    "query.retry.attempts",
     "query.suffix",
     "schema.pattern",
-    "topic.creation.groups",
-    "transaction.boundary",
+    "table.exclude.list",
+    "timestamp.columns.mapping",
+    "transaction.boundary.interval.ms",
+];
+/// Keys with the values that say what we do.
+const DEFAULTS: [(&str, &[&str]); 7] = [
+    ("exactly.once.support", &["requested"]),
+    ("incrementing.relaxed.monotonic", &["false"]),
+    ("query.retry.attempts", &["-1"]),
+    ("timestamp.granularity", &["connect_logical"]),
+    ("transaction.boundary", &["poll"]),
+    (
+        "transaction.isolation.mode",
+        &["default", "read_committed", "read_commited"],
+    ),
+    ("trim.sensitive.log", &["false"]),
 ];
 
-pub(super) fn parse(mut reader: Reader<'_>) -> Result<SourceConfig, ConfigErrors> {
+pub(super) fn parse(mut reader: Reader<'_>, maker: Maker) -> Result<SourceConfig, ConfigErrors> {
     let common = common::read(&mut reader);
-    reader.refuse(&UNSUPPORTED);
-    reader.accept(&WITHOUT_EFFECT);
-    reader.refuse_unless("timestamp.granularity", &["connect_logical"]);
+    refuse_unsupported(&mut reader);
     let user = reader.text("connection.user");
     let password = reader.text("connection.password");
     let database = sink::database(&mut reader, user, password);
     let topic_prefix = reader.required("topic.prefix").map(str::to_owned);
-    let mode = mode(&mut reader);
-    let quoting = [("always", Quoting::Always), ("never", Quoting::Never)];
+    let mode = mode(&mut reader, maker);
     let columns = Columns {
         zone: tables::zone(&mut reader, "db.timezone"),
         numeric: numeric_mapping(&mut reader),
     };
     let partitions = reader.number("topic.creation.default.partitions", 1);
     let replication = reader.number("topic.creation.default.replication.factor", -1);
+    reader.refuse_others("topic.creation.");
     let rules = Rules {
-        connection: confluent::connection(&mut reader),
+        connection: confluent::connection(&mut reader, maker),
         tables: selection(&mut reader),
         kinds: tables::table_kinds(&mut reader),
         poll_interval: millis(&mut reader, "poll.interval.ms", 5_000),
         table_poll_interval: millis(&mut reader, "table.poll.interval.ms", 60_000),
         batch_rows: reader.number("batch.max.rows", 100_usize).max(1),
-        quoting: reader.choice("quote.sql.identifiers", Quoting::Always, &quoting),
+        quoting: quoting(&mut reader, maker),
     };
     let parsed = (|| {
         Some(SourceConfig {
-            tasks_max: common.tasks_max,
+            tasks_max: match rules.tables {
+                Some(TableSelection::Query(_)) => 1,
+                _ => common.tasks_max,
+            },
             database: database?,
             connection: rules.connection,
             tables: rules.tables?,
@@ -161,6 +177,14 @@ pub(super) fn parse(mut reader: Reader<'_>) -> Result<SourceConfig, ConfigErrors
     reader.finish(parsed)
 }
 
+fn refuse_unsupported(reader: &mut Reader<'_>) {
+    reader.refuse(&UNSUPPORTED);
+    for (key, same) in DEFAULTS {
+        reader.refuse_unless(key, same);
+    }
+    reader.accept(&WITHOUT_EFFECT);
+}
+
 /// What cannot fail to be told.
 struct Rules {
     connection: Retries,
@@ -172,11 +196,23 @@ struct Rules {
     quoting: Quoting,
 }
 
+/// A hundred years: more than that cannot be reckoned with.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 fn millis(reader: &mut Reader<'_>, key: &str, default: u64) -> Duration {
-    Duration::from_millis(reader.number(key, default))
+    Duration::from_millis(reader.number(key, default)).min(LONGEST)
 }
 
-fn mode(reader: &mut Reader<'_>) -> Option<Mode> {
+fn quoting(reader: &mut Reader<'_>, maker: Maker) -> Quoting {
+    let choices = [("always", Quoting::Always), ("never", Quoting::Never)];
+    let flags = [("true", Quoting::Always), ("false", Quoting::Never)];
+    match maker {
+        Maker::Confluent => reader.choice("quote.sql.identifiers", Quoting::Always, &choices),
+        Maker::Aiven => reader.choice("sql.quote.identifiers", Quoting::Always, &flags),
+    }
+}
+
+fn mode(reader: &mut Reader<'_>, maker: Maker) -> Option<Mode> {
     let column = reader
         .text("incrementing.column.name")
         .unwrap_or_default()
@@ -199,10 +235,25 @@ fn mode(reader: &mut Reader<'_>) -> Option<Mode> {
         incrementing: incrementing.then_some(column),
         timestamps: if timestamp { timestamps } else { Vec::new() },
         delay: millis(reader, "timestamp.delay.interval.ms", 0),
-        initial: reader.number("timestamp.initial", 0),
+        initial_id: match maker {
+            Maker::Confluent => -1,
+            Maker::Aiven => reader.number("incrementing.initial", -1),
+        },
+        initial: match maker {
+            Maker::Confluent => initial(reader, "timestamp.initial").filter(|ms| *ms != -1),
+            Maker::Aiven => initial(reader, "timestamp.initial.ms"),
+        },
         gap_wait: millis(reader, "incrementing.gap.wait.ms", 2_000),
         validate_non_null: reader.flag("validate.non.null", true),
     })
+}
+
+fn initial(reader: &mut Reader<'_>, key: &str) -> Option<i64> {
+    let millis = reader.number(key, 0);
+    if DateTime::from_timestamp_millis(millis).is_none() {
+        reader.invalid(key, "Not a point in time");
+    }
+    Some(millis)
 }
 
 fn selection(reader: &mut Reader<'_>) -> Option<TableSelection> {
@@ -217,14 +268,22 @@ fn selection(reader: &mut Reader<'_>) -> Option<TableSelection> {
             }
         }
     }
-    reader.refuse(&["table.exclude.list"]);
-    match (named.is_empty(), all_but.is_empty(), patterns.is_empty()) {
-        (false, true, true) => Some(TableSelection::Named(named)),
-        (true, _, true) => Some(TableSelection::AllBut(all_but)),
-        (true, true, false) => Some(TableSelection::Matching(patterns)),
+    let query = reader.text("query");
+    let lists = [named.is_empty(), all_but.is_empty(), patterns.is_empty()];
+    match (query, lists) {
+        (Some(query), [true, true, true]) => {
+            let end = |c: char| c == ';' || c.is_whitespace();
+            Some(TableSelection::Query(
+                query.trim_end_matches(end).to_owned(),
+            ))
+        }
+        (None, [false, true, true]) => Some(TableSelection::Named(named)),
+        (None, [true, _, true]) => Some(TableSelection::AllBut(all_but)),
+        (None, [true, true, false]) => Some(TableSelection::Matching(patterns)),
         _ => {
             reader.error(
-                "Only one of table.whitelist, table.blacklist and table.include.list may be given",
+                "Only one of query, table.whitelist, table.blacklist and table.include.list may \
+                 be given",
             );
             None
         }

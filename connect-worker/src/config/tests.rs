@@ -1,3 +1,5 @@
+mod keys;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -489,18 +491,32 @@ fn the_tutorials_misspellings_are_all_told_at_once() {
 proptest! {
     #[test]
     fn any_configuration_is_read_or_told_its_faults(
-        class in select(vec![DEBEZIUM, CONFLUENT, "no.such.Class"]),
+        class in select(CLASSES.to_vec()),
         keys in prop::collection::vec((select(KEYS.to_vec()), any_value()), 0..12),
     ) {
         let more: Vec<_> = keys.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        match parse(class, &more) {
-            Ok(config) => prop_assert!(config.tables.batch_size > 0 && config.tasks_max > 0),
-            Err(faults) => prop_assert!(!faults.is_empty()),
+        match ConnectorConfig::parse(&properties(class, &more)) {
+            Ok(ConnectorConfig::Sink(config)) => {
+                prop_assert!(config.tables.batch_size > 0 && config.tasks_max > 0);
+            }
+            Ok(ConnectorConfig::Source(config)) => {
+                prop_assert!(config.batch_rows > 0 && config.tasks_max > 0);
+            }
+            Err(faults) => prop_assert!(!faults.to_string().is_empty()),
         }
     }
 }
 
-const KEYS: [&str; 18] = [
+const CLASSES: [&str; 5] = [
+    DEBEZIUM,
+    CONFLUENT,
+    "io.aiven.connect.jdbc.JdbcSinkConnector",
+    "io.confluent.connect.jdbc.JdbcSourceConnector",
+    "no.such.Class",
+];
+
+const KEYS: [&str; 27] = [
+    "batch.max.rows",
     "batch.size",
     "connection.url",
     "consumer.override.x",
@@ -511,11 +527,19 @@ const KEYS: [&str; 18] = [
     "insert.mode",
     "key.converter",
     "max.retries",
+    "mode",
     "pk.fields",
     "pk.mode",
     "primary.key.fields",
     "primary.key.mode",
+    "query",
+    "table.include.list",
+    "table.types",
+    "table.whitelist",
     "tasks.max",
+    "timestamp.column.name",
+    "timestamp.initial",
+    "topic.prefix",
     "topics",
     "transforms",
     "value.converter.schemas.enable",
@@ -524,7 +548,7 @@ const KEYS: [&str; 18] = [
 fn any_value() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<i64>().prop_map(|number| number.to_string()),
-        "(none|kafka|record_key|record_value|upsert|update|all|true|false|a,b|,|)",
+        "(none|kafka|record_key|record_value|upsert|update|bulk|timestamp|all|true|false|a,b|,|)",
         any::<String>(),
     ]
 }

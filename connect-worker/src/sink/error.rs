@@ -19,11 +19,17 @@ pub enum TaskError {
     Database { retries: u32, source: DbErr },
     #[error("no connection to the database after {attempts} attempts")]
     Connection { attempts: u32, source: DbErr },
+    #[error("the database refuses a statement")]
+    Refused(#[source] DbErr),
     #[error("Kafka: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
 }
 
 impl TaskError {
+    pub(crate) fn of_url(error: &DbErr) -> Self {
+        Self::Config(format!("connection.url: {error}"))
+    }
+
     /// The error and its causes, one per line.
     pub fn trace(&self) -> String {
         let mut trace = self.to_string();
@@ -140,6 +146,13 @@ pub(super) fn is_connection_failure(error: &DbErr) -> bool {
         ),
         None => matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_)),
     }
+}
+
+/// Whether the database refuses what a statement says: repeating it is no use unless the
+/// tables change.
+pub(crate) fn is_refusal(error: &DbErr) -> bool {
+    let refused = reported(error).is_some_and(|error| !matches!(class(error), Class::Other));
+    refused && !is_connection_failure(error)
 }
 
 fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {

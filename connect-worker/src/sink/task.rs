@@ -8,7 +8,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use shared::crash_point;
 use shared::database;
 use shared::kafka::{BatchConsumer, KafkaSettings, TopicError};
-use shared::settings::DatabaseSettings;
+use shared::settings::{DatabaseSettings, Secret};
 use tokio_util::sync::CancellationToken;
 
 use super::consumer::{matching, subscribe};
@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const BROKER_DELAY: Duration = Duration::from_secs(1);
 /// How often to look for topics that match; `metadata.max.age.ms` says otherwise.
 const NEW_TOPICS: Duration = Duration::from_secs(30);
+/// Beyond any use, and still a time that can be added to now.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const LOCK_DELAY: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,17 +61,6 @@ struct Subscription {
     look_every: Duration,
 }
 
-/// A sink's way into its database, connected when first used. One connection is enough: a
-/// task does one thing at a time.
-pub(crate) async fn open(config: &SinkConfig) -> Result<DatabaseConnection, DbErr> {
-    let settings = DatabaseSettings {
-        url: config.database.clone(),
-        max_connections: 1,
-        migrate: false,
-    };
-    database::connect(&settings).await
-}
-
 /// What happened in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -88,8 +79,8 @@ impl Task {
         kafka: &KafkaSettings,
         metrics: &SinkMetrics,
     ) -> Result<Self, TaskError> {
-        let db = open(&config).await;
-        let db = db.map_err(|error| TaskError::Config(format!("connection.url: {error}")))?;
+        let db = open_database(&config.database).await;
+        let db = db.map_err(|error| TaskError::of_url(&error))?;
         let work = Work {
             pipeline: Pipeline::new(&id, &config, db, kafka),
             effort: Effort {
@@ -215,7 +206,7 @@ impl Subscription {
             wanted: config.topics.clone(),
             topics,
             look_at,
-            look_every: every.map_or(NEW_TOPICS, Duration::from_millis),
+            look_every: every.map_or(NEW_TOPICS, |ms| Duration::from_millis(ms).min(LONGEST)),
         }
     }
 
@@ -353,10 +344,19 @@ impl Effort {
     }
 }
 
+/// Connects when first used. One connection is enough: a task does one thing at a time.
+pub(crate) async fn open_database(url: &Secret) -> Result<DatabaseConnection, DbErr> {
+    let settings = DatabaseSettings {
+        url: url.clone(),
+        max_connections: 1,
+        migrate: false,
+    };
+    database::connect(&settings).await
+}
+
 /// Whether the dead-letter topic will not come to be by waiting.
 fn is_lasting(error: &TopicError) -> bool {
     match error {
-        TopicError::Unreachable(_) | TopicError::NoLeader { .. } => false,
         TopicError::NotCreated { code, .. } => matches!(
             code,
             RDKafkaErrorCode::InvalidReplicationFactor
@@ -364,7 +364,7 @@ fn is_lasting(error: &TopicError) -> bool {
                 | RDKafkaErrorCode::PolicyViolation
                 | RDKafkaErrorCode::TopicAuthorizationFailed
         ),
-        TopicError::TooFewPartitions { .. } => true,
+        error => !error.is_transient(),
     }
 }
 

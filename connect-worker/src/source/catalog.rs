@@ -1,10 +1,14 @@
 //! What the database says of its tables.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
+    Statement, TransactionTrait,
+};
 
 use super::column::{Column, Kind};
+use super::relation::Relation;
 use crate::config::{NumericMapping, TableKinds};
-use crate::dialect::TableName;
+use crate::dialect::{self, TableName};
 
 /// The tables of the connection's database, and schema where there are several.
 pub(super) async fn tables(
@@ -43,48 +47,46 @@ pub(super) async fn tables(
     Ok(tables)
 }
 
-const MYSQL: &str = "SELECT CAST(column_name AS CHAR) AS name, CAST(data_type AS CHAR) AS type, \
-     CAST(column_type AS CHAR) AS full_type, CAST(is_nullable AS CHAR) AS nullable, \
-     CAST(extra AS CHAR) AS extra, CAST(COALESCE(numeric_precision, datetime_precision) AS CHAR) AS digits, \
-     CAST(numeric_scale AS CHAR) AS scale FROM information_schema.columns \
+const MYSQL: &str = "SELECT CAST(column_name AS CHAR), CAST(column_type AS CHAR), \
+     CAST(is_nullable AS CHAR), CAST(extra AS CHAR) FROM information_schema.columns \
      WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position";
 
-/// A domain is what it is made of.
-const POSTGRES: &str = "SELECT a.attname::text AS name, b.typname::text AS type, b.typtype::text AS full_type, \
-     CASE WHEN a.attnotnull OR t.typnotnull THEN 'NO' ELSE 'YES' END AS nullable, \
+/// A domain is what it is made of. In place of arguments a type has its modifier, and an
+/// enum is one.
+const POSTGRES: &str = "SELECT a.attname::text, \
+     CASE WHEN b.typtype = 'e' THEN 'enum' ELSE b.typname::text END || \
+     '(' || CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END || ')', \
+     CASE WHEN a.attnotnull OR t.typnotnull THEN 'NO' ELSE 'YES' END, \
      CASE WHEN a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%' \
-     THEN 'auto_increment' ELSE '' END AS extra, NULL::text AS digits, \
-     CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END::text AS scale \
-     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
-     JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type t ON t.oid = a.atttypid \
+     THEN 'auto_increment' ELSE '' END \
+     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
      JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END \
      LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
-     WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped \
+     WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped \
      ORDER BY a.attnum";
 
-const SQLITE: &str = "SELECT name, type, type AS full_type, \
-     CASE WHEN \"notnull\" OR pk THEN 'NO' ELSE 'YES' END AS nullable, \
-     CASE WHEN pk AND upper(type) = 'INTEGER' THEN 'auto_increment' ELSE '' END AS extra, \
-     NULL AS digits, NULL AS scale FROM pragma_table_info(?)";
+const SQLITE: &str = "SELECT name, type, \
+     CASE WHEN \"notnull\" OR pk THEN 'NO' ELSE 'YES' END, \
+     CASE WHEN pk AND upper(type) = 'INTEGER' THEN 'auto_increment' ELSE '' END \
+     FROM pragma_table_info(?)";
+
+/// What a query is described by. Sessions have it for themselves.
+const TEMPORARY: &str = "connect_worker_query";
 
 /// The columns that have a place in a record; the others are warned about, as Confluent's
 /// source does. None: there is no such table.
 pub(super) async fn columns(
     db: &DatabaseConnection,
-    table: &TableName,
+    relation: &Relation,
     numeric: NumericMapping,
 ) -> Result<Vec<Column>, DbErr> {
     let backend = db.get_database_backend();
-    let name = table.name.clone().into();
-    let schema = table.schema.clone().into();
-    let statement = match backend {
-        DbBackend::Postgres => Statement::from_sql_and_values(backend, POSTGRES, [schema, name]),
-        DbBackend::Sqlite => Statement::from_sql_and_values(backend, SQLITE, [name]),
-        _ => Statement::from_sql_and_values(backend, MYSQL, [schema, name]),
+    let described = match relation {
+        Relation::Table(table) => describe(db, table).await?,
+        Relation::Query(_) => describe_query(db, relation).await?,
     };
     let mut columns = Vec::new();
-    for row in db.query_all_raw(statement).await? {
-        let declared = Declared::read(&row)?;
+    for declared in described {
         let kind = match backend {
             DbBackend::Postgres => declared.postgres(numeric),
             DbBackend::Sqlite => declared.sqlite(numeric),
@@ -92,7 +94,7 @@ pub(super) async fn columns(
         };
         let Some(kind) = kind else {
             let (column, kind) = (&declared.name, &declared.kind);
-            tracing::warn!(%table, column, kind, "columns of this type are left out");
+            tracing::warn!(%relation, column, kind, "columns of this type are left out");
             continue;
         };
         columns.push(Column {
@@ -105,41 +107,104 @@ pub(super) async fn columns(
     Ok(columns)
 }
 
+async fn describe(db: &impl ConnectionTrait, table: &TableName) -> Result<Vec<Declared>, DbErr> {
+    let backend = db.get_database_backend();
+    let name = table.name.clone().into();
+    let schema = table.schema.clone().into();
+    let statement = match backend {
+        DbBackend::Postgres => {
+            let quoted = dialect::for_backend(backend).quote_table(table);
+            Statement::from_sql_and_values(backend, POSTGRES, [quoted.into()])
+        }
+        DbBackend::Sqlite => Statement::from_sql_and_values(backend, SQLITE, [name]),
+        _ => Statement::from_sql_and_values(backend, MYSQL, [schema, name]),
+    };
+    let rows = db.query_all_raw(statement).await?;
+    rows.iter()
+        .map(|row| Declared::read(row, row.try_get_by_index(3)?))
+        .collect()
+}
+
+/// No database tells the types of a query's columns without running it, but of what is made
+/// of a query all do. Nothing of that stays.
+async fn describe_query(db: &DatabaseConnection, query: &Relation) -> Result<Vec<Declared>, DbErr> {
+    let session = db.begin().await?;
+    let backend = session.get_database_backend();
+    let source = query.source(dialect::for_backend(backend));
+    if backend == DbBackend::MySql {
+        return describe_on_mysql(session, &source).await;
+    }
+    let create = format!("CREATE TEMPORARY VIEW {TEMPORARY} AS SELECT * FROM {source}");
+    session
+        .execute_raw(Statement::from_string(backend, create))
+        .await?;
+    let view = TableName {
+        schema: (backend == DbBackend::Postgres).then(|| "pg_temp".to_owned()),
+        name: TEMPORARY.to_owned(),
+    };
+    let described = describe(&session, &view).await?;
+    session.rollback().await?;
+    Ok(described)
+}
+
+/// MariaDB has no temporary views, and its catalog no temporary tables.
+async fn describe_on_mysql(
+    session: DatabaseTransaction,
+    source: &str,
+) -> Result<Vec<Declared>, DbErr> {
+    let statement = |sql| Statement::from_string(DbBackend::MySql, sql);
+    let drop = format!("DROP TEMPORARY TABLE IF EXISTS {TEMPORARY}");
+    session.execute_raw(statement(drop.clone())).await?;
+    let create = format!("CREATE TEMPORARY TABLE {TEMPORARY} AS SELECT * FROM {source} LIMIT 0");
+    session.execute_raw(statement(create)).await?;
+    let show = format!("SHOW COLUMNS FROM {TEMPORARY}");
+    let rows = session.query_all_raw(statement(show)).await?;
+    session.execute_raw(statement(drop)).await?;
+    session.rollback().await?;
+    rows.iter()
+        .map(|row| Declared::read(row, String::new()))
+        .collect()
+}
+
 /// A column as the database declares it.
 struct Declared {
     name: String,
-    /// Lower case, without length.
+    /// Lower case, without arguments.
     kind: String,
-    full: String,
+    /// In parentheses after the type: digits and scale, where they are numbers.
+    arguments: [Option<i32>; 2],
+    unsigned: bool,
     nullable: bool,
     counted: bool,
-    digits: Option<i32>,
-    scale: Option<i32>,
 }
 
 impl Declared {
-    fn read(row: &QueryResult) -> Result<Self, DbErr> {
-        let text = |column: &str| row.try_get::<Option<String>>("", column);
-        let number = |column: &str| -> Result<Option<i32>, DbErr> {
-            Ok(text(column)?.and_then(|text| text.parse().ok()))
-        };
-        let full = text("full_type")?.unwrap_or_default().to_lowercase();
-        let kind = text("type")?.unwrap_or_default().to_lowercase();
-        let kind = kind.split('(').next().unwrap_or_default().trim();
+    /// From a row of name, type, and whether it may be null.
+    fn read(row: &QueryResult, extra: String) -> Result<Self, DbErr> {
+        let full: String = row.try_get_by_index(1)?;
+        let full = full.to_lowercase();
+        let (kind, rest) = full.split_once('(').unwrap_or((&full, ""));
+        let (arguments, _) = rest.split_once(')').unwrap_or_default();
+        let mut arguments = arguments.split(',').map(|text| text.trim().parse().ok());
+        let nullable: String = row.try_get_by_index(2)?;
         Ok(Self {
-            name: text("name")?.unwrap_or_default(),
-            kind: kind.to_owned(),
-            nullable: text("nullable")?.as_deref() == Some("YES"),
-            counted: text("extra")?.is_some_and(|extra| extra.contains("auto_increment")),
-            digits: number("digits")?,
-            scale: number("scale")?,
-            full,
+            name: row.try_get_by_index(0)?,
+            kind: kind.trim_end_matches(" unsigned").trim().to_owned(),
+            arguments: [arguments.next().flatten(), arguments.next().flatten()],
+            unsigned: full.contains(" unsigned"),
+            nullable: nullable == "YES",
+            counted: extra.contains("auto_increment"),
         })
     }
 
+    fn number(&self, mapping: NumericMapping) -> Kind {
+        let [digits, scale] = self.arguments;
+        number(mapping, digits, scale.unwrap_or(0))
+    }
+
     fn mysql(&self, numeric: NumericMapping) -> Option<Kind> {
-        let unsigned = self.full.contains("unsigned");
-        let digits = u32::try_from(self.digits.unwrap_or(0)).unwrap_or(0);
+        let unsigned = self.unsigned;
+        let digits = u32::try_from(self.arguments[0].unwrap_or(0)).unwrap_or(0);
         Some(match self.kind.as_str() {
             "tinyint" if unsigned => Kind::Int16,
             "tinyint" => Kind::Int8,
@@ -149,7 +214,7 @@ impl Declared {
             "mediumint" | "int" | "bigint" => Kind::Int64,
             "float" => Kind::Float32,
             "double" => Kind::Float64,
-            "decimal" => number(numeric, self.digits, self.scale.unwrap_or(0)),
+            "decimal" => self.number(numeric),
             "bit" if digits <= 1 => Kind::Int8,
             "bit" => Kind::Bits(usize::try_from(digits.div_ceil(8)).unwrap_or(8)),
             "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum"
@@ -165,12 +230,10 @@ impl Declared {
         })
     }
 
-    /// `scale` is the type modifier.
     fn postgres(&self, numeric: NumericMapping) -> Option<Kind> {
-        let modifier = self.scale.unwrap_or(-1);
+        let modifier = self.arguments[0].unwrap_or(-1);
         let digits = u32::try_from(modifier).unwrap_or(6);
         Some(match self.kind.as_str() {
-            _ if self.full == "e" => Kind::Text,
             "bool" => Kind::Bool,
             "int2" => Kind::Int16,
             "int4" => Kind::Int32,
@@ -183,8 +246,9 @@ impl Declared {
             }
             "numeric" => number(numeric, None, 0),
             "bit" if modifier <= 1 => Kind::Bool,
-            "bpchar" | "varchar" | "text" | "name" | "char" | "uuid" | "json" | "jsonb" | "xml"
-            | "citext" => Kind::Text,
+            "bpchar" => Kind::Padded,
+            "varchar" | "text" | "name" | "char" | "uuid" | "json" | "jsonb" | "xml" | "citext"
+            | "enum" => Kind::Text,
             "bytea" => Kind::Bytes,
             "date" => Kind::Date,
             "time" => Kind::Time,
@@ -195,19 +259,13 @@ impl Declared {
     }
 
     fn sqlite(&self, numeric: NumericMapping) -> Option<Kind> {
-        let arguments = self.full.split_once('(').map_or("", |(_, rest)| rest);
-        let mut arguments = arguments.trim_end_matches(')').split(',');
-        let mut argument = || arguments.next().and_then(|text| text.trim().parse().ok());
         Some(match self.kind.as_str() {
             "boolean" | "bool" => Kind::Bool,
             "tinyint" => Kind::Int8,
             "smallint" | "int2" => Kind::Int16,
             kind if kind.contains("int") => Kind::Int64,
             "float" | "real" | "double" | "double precision" => Kind::Float64,
-            "decimal" | "numeric" => {
-                let digits = argument();
-                number(numeric, digits, argument().unwrap_or(0))
-            }
+            "decimal" | "numeric" => self.number(numeric),
             "blob" | "" => Kind::Bytes,
             "date" => Kind::Date,
             "time" => Kind::Time,

@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Float32,
     Float64,
     Text,
+    /// PostgreSQL's `char(n)`: a cast to text would take its spaces away.
+    Padded,
     Bytes,
     /// MariaDB's `bit(n)`, in so many bytes.
     Bits(usize),
@@ -57,7 +59,7 @@ impl Column {
             Kind::Int64 => (Type::Int64, None),
             Kind::Float32 => (Type::Float32, None),
             Kind::Float64 => (Type::Float64, None),
-            Kind::Text => (Type::String, None),
+            Kind::Text | Kind::Padded => (Type::String, None),
             Kind::Bytes | Kind::Bits(_) => (Type::Bytes, None),
             Kind::Decimal(scale) => (Type::Bytes, Some(Logical::Decimal { scale: Some(scale) })),
             Kind::Date | Kind::Year => (Type::Int32, Some(Logical::Date)),
@@ -89,12 +91,16 @@ impl Column {
         match backend {
             DbBackend::Postgres => match self.kind {
                 Kind::Bytes => format!("encode({quoted}, 'hex')"),
+                Kind::Padded => format!("textin(bpcharout({quoted}))"),
                 Kind::Instant(_) => format!("({quoted} AT TIME ZONE 'UTC')::text"),
                 _ => format!("{quoted}::text"),
             },
             DbBackend::Sqlite => match self.kind {
-                Kind::Bytes => format!("hex({quoted})"),
-                Kind::Float32 | Kind::Float64 => format!("printf('%!.17g', {quoted})"),
+                // Both make something of a null.
+                Kind::Bytes => format!("iif({quoted} IS NULL, NULL, hex({quoted}))"),
+                Kind::Float32 | Kind::Float64 => {
+                    format!("iif({quoted} IS NULL, NULL, printf('%!.17g', {quoted}))")
+                }
                 _ => format!("CAST({quoted} AS TEXT)"),
             },
             _ => match self.kind {
@@ -119,7 +125,7 @@ impl Column {
             Kind::Int64 => text.parse().ok().map(Value::Int64),
             Kind::Float32 => text.parse().ok().map(Value::Float32),
             Kind::Float64 => text.parse().ok().map(Value::Float64),
-            Kind::Text => Some(Value::String(text.to_owned())),
+            Kind::Text | Kind::Padded => Some(Value::String(text.to_owned())),
             Kind::Bytes => unhex(text).map(Value::Bytes),
             Kind::Bits(bytes) => {
                 unhex(&format!("{text:0>width$}", width = bytes * 2)).map(Value::Bytes)

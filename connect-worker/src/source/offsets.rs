@@ -1,27 +1,25 @@
-//! How far each table is, in a compacted topic, as Connect's own offsets are.
+//! How far each source is, in a compacted topic, as Connect's own offsets are.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDateTime, Timelike};
-use rdkafka::Message;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::OwnedHeaders;
-use rdkafka::{Offset as Position, TopicPartitionList};
+use rdkafka::error::KafkaError;
 use serde_json::{Value as Json, json};
-use shared::kafka::{
-    FactProducer, KafkaSettings, OutRecord, TopicError, TopicSettings, ensure_compacted_topic,
-};
+use shared::kafka::KafkaSettings;
+use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+use crate::settings::StoreSettings;
+use crate::store::{CompactedTopic, StoreError};
 
-/// A table of a connector.
+/// What a source reads.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Partition {
-    pub connector: String,
-    /// With its database or schema.
-    pub table: String,
+pub enum Partition {
+    /// By its name, with its database or schema.
+    Table(String),
+    /// The rows of the connector's `query`.
+    Query,
 }
 
 /// Everything up to here has been produced.
@@ -33,22 +31,26 @@ pub struct Offset {
 }
 
 impl Partition {
-    /// The key of its record, in the words of Confluent's source.
-    fn to_json(&self) -> Json {
-        json!([self.connector, {"protocol": "1", "table": self.table}])
+    /// In the words of Confluent's source.
+    pub fn to_json(&self) -> Json {
+        match self {
+            Self::Table(table) => json!({"protocol": "1", "table": table}),
+            Self::Query => json!({"query": "query"}),
+        }
     }
 
-    fn from_json(json: &[u8]) -> Option<Self> {
-        let json: Json = serde_json::from_slice(json).ok()?;
-        Some(Self {
-            connector: json.get(0)?.as_str()?.to_owned(),
-            table: json.get(1)?.get("table")?.as_str()?.to_owned(),
-        })
+    pub fn from_json(json: &Json) -> Option<Self> {
+        match (json.get("table"), json.get("query")) {
+            (Some(table), None) => Some(Self::Table(table.as_str()?.to_owned())),
+            (None, Some(_)) => Some(Self::Query),
+            _ => None,
+        }
     }
 }
 
 impl Offset {
-    fn to_json(self) -> Json {
+    /// In the words of Confluent's source.
+    pub fn to_json(self) -> Json {
         let mut members = serde_json::Map::new();
         if let Some(id) = self.incrementing {
             members.insert("incrementing".to_owned(), id.into());
@@ -61,112 +63,107 @@ impl Offset {
         Json::Object(members)
     }
 
-    fn from_json(json: &[u8]) -> Option<Self> {
-        let json: Json = serde_json::from_slice(json).ok()?;
-        let millis = json.get("timestamp").and_then(Json::as_i64);
-        let nanos = json.get("timestamp_nanos").and_then(Json::as_u64);
-        let time = millis.and_then(|millis| {
-            let time = DateTime::from_timestamp_millis(millis)?.naive_utc();
-            match nanos.and_then(|nanos| u32::try_from(nanos).ok()) {
-                Some(nanos) => time.with_nanosecond(nanos),
-                None => Some(time),
+    /// `None` if a member is not the number it should be.
+    pub fn from_json(json: &Json) -> Option<Self> {
+        let number = |name| match json.as_object()?.get(name) {
+            None | Some(Json::Null) => Some(None),
+            Some(number) => number.as_i64().map(Some),
+        };
+        let time = match (number("timestamp")?, number("timestamp_nanos")?) {
+            (None, _) => None,
+            (Some(millis), nanos) => {
+                let time = DateTime::from_timestamp_millis(millis)?.naive_utc();
+                Some(match nanos {
+                    Some(nanos) => time.with_nanosecond(u32::try_from(nanos).ok()?)?,
+                    None => time,
+                })
             }
-        });
+        };
         Some(Self {
-            incrementing: json.get("incrementing").and_then(Json::as_i64),
+            incrementing: number("incrementing")?,
             timestamp: time,
         })
     }
 }
 
-/// The topic that keeps them.
+/// The topic that keeps them, opened when first needed.
 #[derive(Debug, Clone)]
 pub struct OffsetStore {
     kafka: KafkaSettings,
-    topic: TopicSettings,
+    settings: StoreSettings,
+    /// Reads the topic for as long as the store lives; HTTP handlers have others.
+    runtime: Handle,
+    topic: Arc<OnceCell<CompactedTopic>>,
 }
 
 impl OffsetStore {
-    pub fn new(kafka: KafkaSettings, topic: TopicSettings) -> Self {
-        Self { kafka, topic }
+    /// It lives on the caller's runtime.
+    pub fn new(kafka: KafkaSettings, settings: StoreSettings) -> Self {
+        Self {
+            kafka,
+            settings,
+            runtime: Handle::current(),
+            topic: Arc::default(),
+        }
     }
 
-    /// The offsets of a connector's tables. Creates the topic if it is missing.
-    pub(super) async fn load(
+    /// How far a connector is.
+    pub async fn of(&self, connector: &str) -> Result<BTreeMap<Partition, Offset>, StoreError> {
+        let rows = self.topic().await?.rows();
+        let own = rows.iter().filter_map(|(key, offset)| {
+            let key: Json = serde_json::from_str(key).ok()?;
+            (key.get(0)?.as_str()? == connector).then_some(())?;
+            let offset = serde_json::from_slice(offset).ok()?;
+            Some((
+                Partition::from_json(key.get(1)?)?,
+                Offset::from_json(&offset)?,
+            ))
+        });
+        Ok(own.collect())
+    }
+
+    /// Returns once the broker has it and `of` tells it; without an offset the partition is
+    /// read from its beginning again. Not for a partition that a task is reading: its next
+    /// offset would win.
+    pub async fn put(
         &self,
         connector: &str,
-    ) -> Result<BTreeMap<String, Offset>, TopicError> {
-        ensure_compacted_topic(&self.kafka, &self.topic).await?;
-        let store = self.clone();
-        let read = tokio::task::spawn_blocking(move || store.read());
-        let all = read.await.unwrap_or(Err(KafkaError::Canceled))?;
-        let own = all
-            .into_iter()
-            .filter(|(partition, _)| partition.connector == connector);
-        Ok(own
-            .map(|(partition, offset)| (partition.table, offset))
-            .collect())
-    }
-
-    /// The last record of each key, up to the topic's end as of now.
-    fn read(&self) -> KafkaResult<BTreeMap<Partition, Offset>> {
-        let topic = &self.topic.name;
-        let mut client = self.kafka.consumer("connect-offsets");
-        client
-            .set("group.id", "connect-offsets")
-            .set("enable.partition.eof", "true");
-        let consumer: BaseConsumer = client.create()?;
-        let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
-        let mut pending = BTreeSet::new();
-        let mut assigned = TopicPartitionList::new();
-        for partition in metadata
-            .topics()
-            .iter()
-            .flat_map(|topic| topic.partitions())
-        {
-            pending.insert(partition.id());
-            assigned.add_partition_offset(topic, partition.id(), Position::Beginning)?;
-        }
-        consumer.assign(&assigned)?;
-        let mut offsets = BTreeMap::new();
-        while !pending.is_empty() {
-            match consumer.poll(TIMEOUT) {
-                Some(Ok(message)) => {
-                    let Some(partition) = message.key().and_then(Partition::from_json) else {
-                        continue;
-                    };
-                    match message.payload().and_then(Offset::from_json) {
-                        Some(offset) => offsets.insert(partition, offset),
-                        None => offsets.remove(&partition),
-                    };
-                }
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    pending.remove(&partition);
-                }
-                Some(Err(error)) => return Err(error),
-                None => return Err(KafkaError::Canceled),
-            }
-        }
-        Ok(offsets)
-    }
-
-    /// Returns once the broker has it.
-    pub(super) async fn store(
-        &self,
-        producer: &FactProducer,
         partition: &Partition,
-        offset: Offset,
-    ) -> KafkaResult<()> {
-        let record = OutRecord {
-            topic: self.topic.name.clone(),
-            partition: None,
-            key: Some(partition.to_json().to_string().into_bytes()),
-            payload: Some(offset.to_json().to_string().into_bytes()),
-            timestamp: None,
-            headers: OwnedHeaders::new(),
-        };
-        producer.send_all(&[record]).await
+        offset: Option<Offset>,
+    ) -> Result<(), StoreError> {
+        let offset = offset.map(|offset| offset.to_json().to_string());
+        let offset = offset.as_deref().map(str::as_bytes);
+        let topic = self.topic().await?;
+        Ok(topic.put(&key(connector, partition), offset).await?)
     }
+
+    /// Forgets how far a connector is.
+    pub async fn reset(&self, connector: &str) -> Result<(), StoreError> {
+        for partition in self.of(connector).await?.into_keys() {
+            self.put(connector, &partition, None).await?;
+        }
+        Ok(())
+    }
+
+    async fn topic(&self) -> Result<&CompactedTopic, StoreError> {
+        let open = || async {
+            let (kafka, settings) = (self.kafka.clone(), self.settings.clone());
+            let opening = self.runtime.spawn(async move {
+                let StoreSettings {
+                    offsets_topic,
+                    replication,
+                    ..
+                } = settings;
+                CompactedTopic::open(&kafka, &offsets_topic, replication).await
+            });
+            opening.await.unwrap_or(Err(KafkaError::Canceled.into()))
+        };
+        self.topic.get_or_try_init(open).await
+    }
+}
+
+fn key(connector: &str, partition: &Partition) -> String {
+    json!([connector, partition.to_json()]).to_string()
 }
 
 #[cfg(test)]
@@ -175,13 +172,17 @@ mod tests {
 
     #[test]
     fn keys_and_offsets_are_spelt_as_confluents_source_spells_them() {
-        let partition = Partition {
-            connector: "my-source".to_owned(),
-            table: "db.users".to_owned(),
-        };
-        let key = partition.to_json().to_string();
-        assert_eq!(key, r#"["my-source",{"protocol":"1","table":"db.users"}]"#);
-        assert_eq!(Partition::from_json(key.as_bytes()), Some(partition));
+        let table = Partition::Table("db.users".to_owned());
+        for (partition, expected) in [
+            (
+                table,
+                r#"["my-source",{"protocol":"1","table":"db.users"}]"#,
+            ),
+            (Partition::Query, r#"["my-source",{"query":"query"}]"#),
+        ] {
+            assert_eq!(key("my-source", &partition), expected);
+            assert_eq!(Partition::from_json(&partition.to_json()), Some(partition));
+        }
         let time = DateTime::from_timestamp_micros(1_627_815_857_123_456);
         let offset = Offset {
             incrementing: Some(7),
@@ -192,9 +193,19 @@ mod tests {
             "incrementing": 7, "timestamp": 1_627_815_857_123_i64, "timestamp_nanos": 123_456_000,
         });
         assert_eq!(value, expected);
-        assert_eq!(
-            Offset::from_json(value.to_string().as_bytes()),
-            Some(offset)
-        );
+        assert_eq!(Offset::from_json(&value), Some(offset));
+    }
+
+    #[test]
+    fn what_is_no_offset_is_not_taken_for_one() {
+        for wrong in [
+            json!(7),
+            json!({"incrementing": "7"}),
+            json!({"timestamp": i64::MAX}),
+            json!({"timestamp": 1, "timestamp_nanos": -1}),
+        ] {
+            assert_eq!(Offset::from_json(&wrong), None, "{wrong}");
+        }
+        assert_eq!(Offset::from_json(&json!({})), Some(Offset::default()));
     }
 }

@@ -1,4 +1,3 @@
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone as _, Timelike};
@@ -8,13 +7,15 @@ use shared::connect_json::Value;
 
 use super::catalog;
 use super::column::{Column, Kind, Misfit};
+use super::gaps::Gaps;
 use super::offsets::Offset;
+use super::relation::Relation;
 use crate::config::{Mode, SourceConfig};
-use crate::dialect::{self, Dialect, TableName};
+use crate::dialect::{self, Dialect};
 
-/// Reads the rows of a table that are new.
-pub(super) struct TableReader {
-    pub(super) table: TableName,
+/// Reads the rows of a table, or of a query, that are new.
+pub(super) struct Reader {
+    pub(super) relation: Relation,
     pub(super) columns: Vec<Column>,
     dialect: &'static dyn Dialect,
     mode: Mode,
@@ -22,6 +23,8 @@ pub(super) struct TableReader {
     limit: usize,
     offset: Offset,
     gaps: Gaps,
+    /// To look at a query's columns takes a change of the catalog: not at every poll.
+    look_at: Instant,
 }
 
 /// Rows to produce, in order.
@@ -38,10 +41,10 @@ pub(super) struct Batch {
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
-    #[error("table {table}: {problem}")]
-    Table { table: TableName, problem: String },
-    #[error("table {table}")]
-    Misfit { table: TableName, source: Misfit },
+    #[error("{relation}: {problem}")]
+    Columns { relation: Relation, problem: String },
+    #[error("{relation}")]
+    Misfit { relation: Relation, source: Misfit },
     #[error(transparent)]
     Database(#[from] DbErr),
 }
@@ -53,25 +56,29 @@ struct Found {
     time: Option<NaiveDateTime>,
 }
 
-impl TableReader {
+impl Reader {
     pub(super) fn new(
-        table: TableName,
+        relation: Relation,
         config: &SourceConfig,
         backend: DbBackend,
         offset: Option<Offset>,
     ) -> Self {
         let initial = match config.mode.initial {
-            -1 => Some(chrono::Utc::now().naive_utc()),
-            millis => DateTime::from_timestamp_millis(millis).map(|time| time.naive_utc()),
+            None => Some(chrono::Utc::now()),
+            Some(millis) => DateTime::from_timestamp_millis(millis),
         };
+        let initial = initial.map(|time| time.naive_utc());
         let mut offset = offset.unwrap_or_default();
         if config.mode.timestamps.is_empty() {
             offset.timestamp = None;
         } else {
             offset.timestamp = offset.timestamp.or(initial);
         }
+        if config.mode.incrementing.is_some() {
+            offset.incrementing = offset.incrementing.or(Some(config.mode.initial_id));
+        }
         Self {
-            table,
+            relation,
             columns: Vec::new(),
             dialect: dialect::of(backend, config.quoting),
             mode: config.mode.clone(),
@@ -79,16 +86,21 @@ impl TableReader {
             limit: config.batch_rows,
             offset,
             gaps: Gaps::default(),
+            look_at: Instant::now(),
         }
     }
 
-    /// Looks at the table's columns; whether they have changed.
+    /// Looks at the columns, if it is time to; whether they have changed.
     pub(super) async fn look(
         &mut self,
         db: &DatabaseConnection,
         config: &SourceConfig,
     ) -> Result<bool, ReadError> {
-        let columns = catalog::columns(db, &self.table, config.columns.numeric).await?;
+        if self.is_query() && Instant::now() < self.look_at {
+            return Ok(false);
+        }
+        let columns = catalog::columns(db, &self.relation, config.columns.numeric).await?;
+        self.look_at = Instant::now() + config.table_poll_interval;
         if columns == self.columns {
             return Ok(false);
         }
@@ -125,7 +137,8 @@ impl TableReader {
                 wrong.name
             )));
         }
-        if !self.mode.validate_non_null {
+        // A query does not always know, and Confluent's source does not ask it.
+        if !self.mode.validate_non_null || self.is_query() {
             return Ok(());
         }
         let advice = "set validate.non.null=false to go on without the rows where it is null";
@@ -152,8 +165,8 @@ impl TableReader {
     }
 
     fn fault(&self, problem: &str) -> ReadError {
-        ReadError::Table {
-            table: self.table.clone(),
+        ReadError::Columns {
+            relation: self.relation.clone(),
             problem: problem.to_owned(),
         }
     }
@@ -179,6 +192,10 @@ impl TableReader {
         self.mode.is_bulk()
     }
 
+    fn is_query(&self) -> bool {
+        matches!(self.relation, Relation::Query(_))
+    }
+
     /// Every row, for the bulk mode.
     pub(super) fn everything(&self) -> Statement {
         self.statement("", Vec::new())
@@ -187,9 +204,9 @@ impl TableReader {
     async fn read_by_id(&mut self, db: &DatabaseConnection) -> Result<Batch, ReadError> {
         let id = self.id_sql();
         if !self.mode.gap_wait.is_zero() {
-            let table = self.dialect.quote_table(&self.table);
+            let source = self.relation.source(self.dialect);
             let sql = format!(
-                "SELECT CAST(MAX({id}) AS {}) AS text FROM {table} src",
+                "SELECT CAST(MAX({id}) AS {}) AS text FROM {source}",
                 self.text()
             );
             let newest = text(db, sql).await?.and_then(|text| text.parse().ok());
@@ -316,8 +333,8 @@ impl TableReader {
         let columns: Vec<_> = columns
             .map(|column| column.select(&self.dialect.quote(&column.name), backend))
             .collect();
-        let table = self.dialect.quote_table(&self.table);
-        let sql = format!("SELECT {} FROM {table} src{condition}", columns.join(", "));
+        let source = self.relation.source(self.dialect);
+        let sql = format!("SELECT {} FROM {source}{condition}", columns.join(", "));
         Statement::from_sql_and_values(backend, sql, values)
     }
 
@@ -335,7 +352,7 @@ impl TableReader {
             let text: Option<String> = row.try_get_by_index(index)?;
             let value = column.value(text.as_deref(), self.zone);
             let value = value.map_err(|source| ReadError::Misfit {
-                table: self.table.clone(),
+                relation: self.relation.clone(),
                 source,
             })?;
             if self.mode.incrementing.as_ref() == Some(&column.name) {
@@ -455,65 +472,9 @@ fn tick_of(time: NaiveDateTime, digits: u32) -> NaiveDateTime {
     time.with_nanosecond(nanos - nanos % step).unwrap_or(time)
 }
 
-/// Holds back what is behind a gap: of two transactions the one with the higher id may
-/// commit first, and whoever has read beyond it never looks back.
-///
-/// An id below the table's newest was given out before that one was seen; a transaction
-/// that takes no longer than the wait has committed it by then.
-#[derive(Debug, Default)]
-struct Gaps {
-    seen: VecDeque<(Instant, i64)>,
-    /// Up to here every gap has waited.
-    settled: Option<i64>,
-}
-
-impl Gaps {
-    fn see(&mut self, newest: Option<i64>, wait: std::time::Duration) {
-        let now = Instant::now();
-        if let Some(newest) = newest
-            && self.seen.back().is_none_or(|(_, last)| *last < newest)
-        {
-            self.seen.push_back((now, newest));
-        }
-        while let Some((at, newest)) = self.seen.front()
-            && now.duration_since(*at) >= wait
-        {
-            self.settled = self.settled.max(Some(*newest));
-            self.seen.pop_front();
-        }
-    }
-
-    /// How many of these ids may be read.
-    fn ready(&self, last: i64, ids: impl Iterator<Item = i64>) -> usize {
-        let mut last = if last < 0 { 0 } else { last };
-        let mut ready = 0;
-        for id in ids {
-            let is_next = id <= last.saturating_add(1);
-            if !is_next && self.settled.is_none_or(|settled| id > settled) {
-                break;
-            }
-            last = id;
-            ready += 1;
-        }
-        ready
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-
-    #[test]
-    fn what_is_behind_a_gap_waits_until_the_gap_is_old() {
-        let mut gaps = Gaps::default();
-        gaps.see(Some(5), Duration::from_secs(60));
-        assert_eq!(gaps.ready(-1, [1, 2, 4, 5].into_iter()), 2);
-        assert_eq!(gaps.ready(2, [3, 4, 5].into_iter()), 3);
-        gaps.see(Some(9), Duration::ZERO);
-        assert_eq!(gaps.ready(2, [4, 5, 8, 9, 11].into_iter()), 4);
-    }
 
     #[test]
     fn the_running_tick_is_left_for_later() {

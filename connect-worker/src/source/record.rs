@@ -23,14 +23,14 @@ pub(super) enum RecordError {
     NotText(&'static str),
 }
 
-/// The schema of a table's records, named as the table.
-pub(super) fn table_schema(table: &str, columns: &[Column]) -> Arc<Schema> {
+/// The schema of records with these columns. That of a table's has the table's name.
+pub(super) fn record_schema(table: Option<&str>, columns: &[Column]) -> Arc<Schema> {
     let field = |column: &Column| Field {
         name: column.name.clone(),
         schema: column.schema(),
     };
     let mut schema = Schema::required(Type::Struct(columns.iter().map(field).collect()));
-    schema.name = Some(table.to_owned());
+    schema.name = table.map(str::to_owned);
     Arc::new(schema)
 }
 

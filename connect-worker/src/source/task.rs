@@ -1,29 +1,28 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use shared::connect_json::{Schema, Value};
-use shared::database;
 use shared::kafka::{
     FactProducer, KafkaSettings, OutRecord, TopicError, TopicSettings, ensure_topics,
 };
-use shared::settings::DatabaseSettings;
 use tokio_util::sync::CancellationToken;
 
 use super::catalog;
-use super::offsets::{Offset, OffsetStore, Partition};
-use super::reader::{Batch, ReadError, TableReader};
-use super::record::{RecordMaker, table_schema};
+use super::offsets::{OffsetStore, Partition};
+use super::reader::{Batch, ReadError, Reader};
+use super::record::{RecordMaker, record_schema};
+use super::relation::Relation;
 use crate::config::{SourceConfig, TableSelection};
 use crate::dialect::TableName;
-use crate::sink::{TaskError, TaskId};
+use crate::sink::{TaskError, TaskId, is_refusal, open_database};
+use crate::store::StoreError;
 
 const BROKER_DELAY: Duration = Duration::from_secs(1);
 
-/// One of a connector's tasks: some of its tables, and the way to their topics.
+/// One of a connector's tasks: some of its tables, or its query, and the way to their topics.
 pub struct Task {
     id: TaskId,
     config: SourceConfig,
@@ -32,15 +31,14 @@ pub struct Task {
     db: DatabaseConnection,
     producer: FactProducer,
     maker: RecordMaker,
-    /// As stored, of tables that are not open yet. `None`: not loaded.
-    stored: Option<BTreeMap<String, Offset>>,
     tables: Vec<Table>,
     look_for_tables: Instant,
     topics: BTreeSet<String>,
 }
 
+/// A table, or the query.
 struct Table {
-    reader: TableReader,
+    reader: Reader,
     schema: Arc<Schema>,
     partition: Partition,
     topic: String,
@@ -59,7 +57,7 @@ impl From<ReadError> for Trouble {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Database(error) => Self::Database(error),
-            ReadError::Table { .. } => Self::Task(TaskError::Table(error.to_string())),
+            ReadError::Columns { .. } => Self::Task(TaskError::Table(error.to_string())),
             ReadError::Misfit { ref source, .. } => {
                 Self::Task(TaskError::Table(format!("{error}, {source}")))
             }
@@ -75,18 +73,15 @@ impl From<DbErr> for Trouble {
 
 impl From<TopicError> for Trouble {
     fn from(error: TopicError) -> Self {
-        match error {
-            TopicError::TooFewPartitions { .. } => Self::Task(TaskError::Config(error.to_string())),
-            error => Self::Broker(error.to_string()),
-        }
+        StoreError::from(error).into()
     }
 }
 
-impl From<KafkaError> for Trouble {
-    fn from(error: KafkaError) -> Self {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::MessageSizeTooLarge) => Self::Task(TaskError::Kafka(error)),
-            _ => Self::Broker(error.to_string()),
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        match error.is_transient() {
+            true => Self::Broker(error.to_string()),
+            false => Self::Task(TaskError::Config(error.to_string())),
         }
     }
 }
@@ -99,13 +94,8 @@ impl Task {
         kafka: &KafkaSettings,
         offsets: OffsetStore,
     ) -> Result<Self, TaskError> {
-        let settings = DatabaseSettings {
-            url: config.database.clone(),
-            max_connections: 1,
-            migrate: false,
-        };
-        let db = database::connect(&settings).await;
-        let db = db.map_err(|error| TaskError::Config(format!("connection.url: {error}")))?;
+        let db = open_database(&config.database).await;
+        let db = db.map_err(|error| TaskError::of_url(&error))?;
         let producer = FactProducer::new(kafka, &format!("connector-producer-{id}"))?;
         Ok(Self {
             maker: RecordMaker::new(&config),
@@ -115,7 +105,6 @@ impl Task {
             offsets,
             db,
             producer,
-            stored: None,
             tables: Vec::new(),
             look_for_tables: Instant::now(),
             topics: BTreeSet::new(),
@@ -134,16 +123,13 @@ impl Task {
                 Err(Trouble::Task(error)) => return Err(error),
                 Err(Trouble::Broker(error)) => {
                     tracing::warn!(error, "nothing produced yet");
+                    // Somebody may have deleted one.
+                    self.topics.clear();
                     BROKER_DELAY
                 }
                 Err(Trouble::Database(source)) => {
                     failures += 1;
-                    if failures > self.config.connection.max {
-                        let attempts = failures;
-                        return Err(TaskError::Connection { attempts, source });
-                    }
-                    tracing::warn!(error = %source, attempts = failures, "no rows to be had");
-                    self.config.connection.delay
+                    self.after(failures, source)?
                 }
             };
             if stop
@@ -155,6 +141,25 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// How long to wait after so many failures in a row.
+    fn after(&self, failures: u32, source: DbErr) -> Result<Duration, TaskError> {
+        if is_refusal(&source) {
+            // The tables may have changed since they were looked at.
+            let retry = Ok(Duration::ZERO);
+            return if failures > 1 {
+                Err(TaskError::Refused(source))
+            } else {
+                retry
+            };
+        }
+        if failures > self.config.connection.max {
+            let attempts = failures;
+            return Err(TaskError::Connection { attempts, source });
+        }
+        tracing::warn!(error = %source, attempts = failures, "no rows to be had");
+        Ok(self.config.connection.delay)
     }
 
     /// Reads each table that is due to its end; when the next one is.
@@ -181,42 +186,45 @@ impl Task {
     }
 
     async fn open_tables(&mut self) -> Result<(), Trouble> {
-        let all = catalog::tables(&self.db, self.config.kinds).await?;
-        let chosen = choose(&all, &self.config.tables).map_err(Trouble::Task)?;
-        if self.stored.is_none() {
-            self.stored = Some(self.offsets.load(&self.id.connector).await?);
-        }
-        let is_ours = |table: &&TableName| share(table, self.config.tasks_max) == self.id.number;
-        let ours: Vec<_> = chosen.iter().filter(is_ours).collect();
+        let ours = self.relations().await?;
+        let stored = self.offsets.of(&self.id.connector).await?;
         self.tables
-            .retain(|table| ours.contains(&&table.reader.table));
-        for name in ours {
-            if self.tables.iter().any(|table| table.reader.table == *name) {
+            .retain(|table| ours.contains(&table.reader.relation));
+        for relation in ours {
+            let mut known = self.tables.iter();
+            if known.any(|table| table.reader.relation == relation) {
                 continue;
             }
-            let offset = self
-                .stored
-                .as_mut()
-                .and_then(|stored| stored.remove(&name.to_string()));
+            let partition = relation.partition();
+            let offset = stored.get(&partition).copied();
             let backend = self.db.get_database_backend();
             self.tables.push(Table {
-                topic: format!("{}{}", self.config.topic_prefix, name.name),
-                partition: Partition {
-                    connector: self.id.connector.clone(),
-                    table: name.to_string(),
-                },
-                reader: TableReader::new(name.clone(), &self.config, backend, offset),
-                schema: table_schema(&name.name, &[]),
+                topic: relation.topic(&self.config.topic_prefix),
+                partition,
+                schema: record_schema(None, &[]),
+                reader: Reader::new(relation, &self.config, backend, offset),
                 due: Instant::now(),
             });
         }
         Ok(())
     }
 
+    /// What this task is to read.
+    async fn relations(&self) -> Result<Vec<Relation>, Trouble> {
+        if let TableSelection::Query(query) = &self.config.tables {
+            return Ok(vec![Relation::Query(query.clone())]);
+        }
+        let all = catalog::tables(&self.db, self.config.kinds).await?;
+        let chosen = choose(&all, &self.config.tables).map_err(Trouble::Task)?;
+        let is_ours = |table: &TableName| share(table, self.config.tasks_max) == self.id.number;
+        let ours = chosen.into_iter().filter(is_ours);
+        Ok(ours.map(Relation::Table).collect())
+    }
+
     async fn read(&mut self, table: &mut Table, stop: &CancellationToken) -> Result<(), Trouble> {
         if table.reader.look(&self.db, &self.config).await? {
-            let name = &table.reader.table.name;
-            table.schema = table_schema(name, &table.reader.columns);
+            let name = table.reader.relation.name();
+            table.schema = record_schema(name, &table.reader.columns);
         }
         let mut wait = self.config.poll_interval;
         if table.reader.is_bulk() {
@@ -254,9 +262,10 @@ impl Task {
             return Ok(());
         }
         self.send(table, batch.rows).await?;
+        let connector = &self.id.connector;
         let stored = self
             .offsets
-            .store(&self.producer, &table.partition, batch.offset);
+            .put(connector, &table.partition, Some(batch.offset));
         stored.await?;
         table.reader.advance(batch.offset);
         Ok(())
@@ -269,16 +278,26 @@ impl Task {
             match self.maker.make(&table.topic, &table.schema, row) {
                 Ok(record) => records.push(record),
                 Err(error) if self.config.tolerate => {
-                    tracing::warn!(table = %table.reader.table, %error, "a row is left out");
+                    tracing::warn!(of = %table.reader.relation, %error, "a row is left out");
                 }
                 Err(error) => {
-                    let text = format!("table {}: {error}", table.reader.table);
+                    let text = format!("{}: {error}", table.reader.relation);
                     return Err(Trouble::Task(TaskError::Table(text)));
                 }
             }
         }
         self.ensure_topics(&records).await?;
-        Ok(self.producer.send_all(&records).await?)
+        let sent = self.producer.send_all(&records).await;
+        sent.map_err(|error| match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                let text = format!(
+                    "{}: a row makes too large a record: {error}",
+                    table.reader.relation
+                );
+                Trouble::Task(TaskError::Table(text))
+            }
+            _ => Trouble::Broker(error.to_string()),
+        })
     }
 
     async fn ensure_topics(&mut self, records: &[OutRecord]) -> Result<(), Trouble> {
@@ -305,6 +324,7 @@ impl Task {
 fn choose(all: &[TableName], selection: &TableSelection) -> Result<Vec<TableName>, TaskError> {
     let is = |table: &TableName, name: &str| table.name == name || table.to_string() == name;
     match selection {
+        TableSelection::Query(_) => Ok(Vec::new()),
         TableSelection::Named(names) => {
             let mut chosen = Vec::new();
             for name in names {

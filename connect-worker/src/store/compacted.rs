@@ -3,15 +3,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
-use shared::kafka::{KafkaSettings, TopicSettings, ensure_topics};
+use shared::kafka::{KafkaSettings, ensure_compacted_topic};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -19,7 +17,6 @@ use super::StoreError;
 
 /// How long a write may take, and the first reading of the topic.
 const PATIENCE: Duration = Duration::from_secs(30);
-const CREATE_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Rows = BTreeMap<String, Vec<u8>>;
 
@@ -49,14 +46,14 @@ impl std::fmt::Debug for CompactedTopic {
 }
 
 impl CompactedTopic {
-    /// Creates the topic if it is missing and reads it. An error other than
-    /// `NotCompacted` may pass: try again.
+    /// Creates the topic if it is missing and reads it. A transient error may pass: try
+    /// again.
     pub async fn open(
         kafka: &KafkaSettings,
         name: &str,
         replication: i32,
     ) -> Result<Self, StoreError> {
-        ensure_compacted(kafka, name, replication).await?;
+        ensure_compacted_topic(kafka, name, replication).await?;
         let producer = kafka
             .client(name)
             .set("enable.idempotence", "true")
@@ -174,36 +171,4 @@ fn consumer(kafka: &KafkaSettings, name: &str) -> Result<StreamConsumer, KafkaEr
         .create()?;
     consumer.assign(&start)?;
     Ok(consumer)
-}
-
-async fn ensure_compacted(
-    kafka: &KafkaSettings,
-    name: &str,
-    replication: i32,
-) -> Result<(), StoreError> {
-    let admin: AdminClient<DefaultClientContext> = kafka.client(name).create()?;
-    let topic = NewTopic::new(name, 1, TopicReplication::Fixed(replication))
-        .set("cleanup.policy", "compact")
-        .set("retention.ms", "-1");
-    let options = AdminOptions::new().operation_timeout(Some(CREATE_TIMEOUT));
-    // That it exists is no error, and any other is told by the check.
-    admin.create_topics(&[topic], &options).await?;
-    let mut wanted = TopicSettings::new(name, 1);
-    wanted.replication = replication;
-    ensure_topics(kafka, &[wanted]).await?;
-    match cleanup_policy(&admin, name).await {
-        Some(policy) if policy != "compact" => {
-            Err(StoreError::NotCompacted(name.to_owned(), policy))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// `None` where the broker does not say.
-async fn cleanup_policy(admin: &AdminClient<DefaultClientContext>, name: &str) -> Option<String> {
-    let options = AdminOptions::new().request_timeout(Some(CREATE_TIMEOUT));
-    let topic = [ResourceSpecifier::Topic(name)];
-    let described = admin.describe_configs(&topic, &options).await.ok()?;
-    let config = described.into_iter().next()?.ok()?;
-    config.get("cleanup.policy")?.value.clone()
 }

@@ -37,12 +37,27 @@ pub enum TopicError {
         found: i32,
         wanted: i32,
     },
+    #[error(
+        "topic `{topic}` has {found} partitions, where the last record of a key needs one: \
+         give another topic"
+    )]
+    SeveralPartitions { topic: String, found: i32 },
+    #[error(
+        "topic `{topic}` has cleanup.policy={policy}, and would forget what it holds: set it \
+         to `compact`"
+    )]
+    NotCompacted { topic: String, policy: String },
 }
 
 impl TopicError {
     /// Whether waiting may help.
     pub fn is_transient(&self) -> bool {
-        !matches!(self, Self::TooFewPartitions { .. })
+        match self {
+            Self::Unreachable(_) | Self::NotCreated { .. } | Self::NoLeader { .. } => true,
+            Self::TooFewPartitions { .. }
+            | Self::SeveralPartitions { .. }
+            | Self::NotCompacted { .. } => false,
+        }
     }
 }
 
@@ -80,16 +95,52 @@ pub async fn ensure_topics(
     Ok(())
 }
 
-/// Creates a topic, if it is missing, that keeps the last record of each key.
+/// Creates a topic of one partition, if it is missing, that keeps the last record of each
+/// key; refuses one that does not.
 pub async fn ensure_compacted_topic(
     settings: &KafkaSettings,
-    topic: &TopicSettings,
+    name: &str,
+    replication: i32,
 ) -> Result<(), TopicError> {
     let admin: Arc<Admin> = Arc::new(settings.client("topics").create()?);
-    if !known_topics(&admin).await?.contains_key(&topic.name) {
-        create(&admin, &[topic], ("cleanup.policy", "compact")).await?;
+    let topic = TopicSettings {
+        replication,
+        ..TopicSettings::new(name, 1)
+    };
+    match known_topics(&admin).await?.get(name) {
+        None => create(&admin, &[&topic], ("cleanup.policy", "compact")).await?,
+        Some(known) if known.partitions > 1 => {
+            let (topic, found) = (topic.name, known.partitions);
+            return Err(TopicError::SeveralPartitions { topic, found });
+        }
+        Some(_) => {}
     }
-    wait_for_leaders(&admin, std::slice::from_ref(topic)).await
+    wait_for_leaders(&admin, std::slice::from_ref(&topic)).await?;
+    let topics = std::slice::from_ref(&topic);
+    match described(&admin, topics, "cleanup.policy").await.pop() {
+        Some(Some(policy)) if policy != "compact" => {
+            let topic = topic.name;
+            Err(TopicError::NotCompacted { topic, policy })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A property of each topic, as far as the broker tells: the in-process broker has no such
+/// request.
+async fn described(admin: &Admin, topics: &[TopicSettings], property: &str) -> Vec<Option<String>> {
+    let resources: Vec<_> = topics
+        .iter()
+        .map(|topic| ResourceSpecifier::Topic(&topic.name))
+        .collect();
+    let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
+    let Ok(described) = admin.describe_configs(&resources, &options).await else {
+        return Vec::new();
+    };
+    described
+        .into_iter()
+        .map(|resource| resource.ok()?.get(property)?.value.clone())
+        .collect()
 }
 
 /// A topic as the broker's metadata has it.
@@ -175,20 +226,8 @@ async fn create(
 
 /// A warning only: whoever shortens the retention of their own topics may know why.
 async fn warn_about_retention(admin: Arc<Admin>, topics: Vec<TopicSettings>) {
-    let resources: Vec<_> = topics
-        .iter()
-        .map(|topic| ResourceSpecifier::Topic(&topic.name))
-        .collect();
-    let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
-    let Ok(described) = admin.describe_configs(&resources, &options).await else {
-        return; // The in-process broker has no such request.
-    };
-    for (topic, resource) in topics.iter().zip(described) {
-        let retention = resource.ok().and_then(|config| {
-            config
-                .get("retention.ms")
-                .and_then(|entry| entry.value.clone())
-        });
+    let retentions = described(&admin, &topics, "retention.ms").await;
+    for (topic, retention) in topics.iter().zip(retentions) {
         if let Some(retention) = retention.filter(|ms| ms != "-1") {
             tracing::warn!(
                 topic = topic.name,
