@@ -1,7 +1,11 @@
 //! Records through the pipeline into a database, the same cases on each of them. Numbers
 //! are rows of the observed behaviour of Confluent's sink.
 
+mod ddl;
+
 use std::collections::BTreeMap;
+
+pub(crate) use ddl::*;
 
 use connect_worker::config::SinkConfig;
 use connect_worker::dialect::{self, TableName};
@@ -254,7 +258,7 @@ pub(crate) async fn a_missing_table_is_created_from_the_schema(url: &str) {
     assert_eq!(sink.rows("orders", &["z", "a", "m"]).await, ["1|x|1.5"]);
 }
 
-/// 2: every type goes through.
+/// 2, 10: every type goes through.
 pub(crate) async fn values_of_every_type_arrive(url: &str) {
     let mut sink = Sink::confluent(url, &[]).await;
     let fields = [
@@ -284,7 +288,7 @@ pub(crate) async fn values_of_every_type_arrive(url: &str) {
         .await
         .unwrap();
     let columns = [
-        "i8", "i16", "i32", "i64", "f", "d", "s", "dec", "date", "time", "ts",
+        "i8", "i16", "i32", "i64", "f", "d", "b", "s", "dec", "date", "time", "ts",
     ];
     let (date, time, ts) = if sink.is(DatabaseBackend::Sqlite) {
         (
@@ -295,13 +299,18 @@ pub(crate) async fn values_of_every_type_arrive(url: &str) {
     } else {
         ("2016-09-23", "20:30:02.123", "2016-09-23 20:10:02.123")
     };
-    let full = format!("-1|300|70000|3000000000|0.5|1.25|ü'\\|1.56|{date}|{time}|{ts}");
+    let b = if sink.is(DatabaseBackend::Postgres) {
+        "true"
+    } else {
+        "1"
+    };
+    let full = format!("-1|300|70000|3000000000|0.5|1.25|{b}|ü'\\|1.56|{date}|{time}|{ts}");
     let rows = sink.rows("orders", &columns).await;
     assert!(rows.contains(&full), "{rows:?}");
-    assert!(rows.contains(&["NULL"; 11].join("|")), "{rows:?}");
+    assert!(rows.contains(&["NULL"; 12].join("|")), "{rows:?}");
 }
 
-/// 3, 6: defaults of the schema are the column's and the record's.
+/// 3, 6, 7: defaults of the schema are the column's and the record's.
 pub(crate) async fn defaults_are_written_and_declared(url: &str) {
     let mut sink = Sink::confluent(url, &[]).await;
     let fields = [
@@ -1278,7 +1287,10 @@ macro_rules! cases {
     ($database:ident, $run:path) => {
         $crate::cases!($database, $run;
             a_tombstone_between_writes_is_not_lost,
+            a_created_table_is_declared_as_confluents_is,
+            a_dropped_table_that_may_not_be_created_is_told,
             a_tombstone_needs_a_key,
+            bytes_have_their_default,
             coordinates_have_names_of_their_own,
             maps_are_refused,
             keys_are_equal_as_the_database_says,
@@ -1322,6 +1334,7 @@ macro_rules! cases {
             the_tutorials_order_is_taken,
             transforms_set_keys_and_names,
             values_of_every_type_arrive,
+            values_of_the_wrong_type_are_converted_or_refused,
             what_a_column_cannot_hold_is_bad_data,
             without_key_fields_all_fields_are_the_key,
         );

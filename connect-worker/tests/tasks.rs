@@ -9,13 +9,13 @@ use connect_worker::sink::{SinkMetrics, Step, Task, TaskError, TaskId};
 use prometheus_client::registry::Registry;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Headers, Message, OwnedMessage};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 use serde_json::json;
 use shared::kafka::KafkaSettings;
-use test_database::{Cable, on_mariadb};
+use test_database::{Cable, on_mariadb, on_postgres};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -97,6 +97,39 @@ impl World {
         })
     }
 
+    /// Where records go by their id, tried for ever.
+    fn upserts(&self) -> [(&str, &str); 6] {
+        [
+            ("topics", self.name.as_str()),
+            ("collection.name.format", "sunk"),
+            ("primary.key.mode", "record_value"),
+            ("primary.key.fields", "id"),
+            ("flush.max.retries", "1000000"),
+            ("flush.retry.delay.ms", "50"),
+        ]
+    }
+
+    async fn execute(&self, sql: &str) {
+        self.db.execute_unprepared(sql).await.unwrap();
+    }
+
+    /// Waits until a query finds something.
+    async fn has_rows(&self, sql: &str) {
+        let statement = Statement::from_string(self.db.get_database_backend(), sql);
+        let found = async {
+            while self
+                .db
+                .query_one_raw(statement.clone())
+                .await
+                .unwrap()
+                .is_none()
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, found).await.is_ok(), "{sql}");
+    }
+
     async fn ids(&self) -> Vec<i64> {
         let sql = "SELECT id FROM sunk ORDER BY id";
         let statement = Statement::from_string(self.db.get_database_backend(), sql);
@@ -135,8 +168,13 @@ impl World {
 }
 
 fn jdbc_url(url: &str) -> String {
-    let (_, place) = url.rsplit_once('@').unwrap();
-    format!("jdbc:mariadb://{place}?user=test&password=test")
+    let (scheme, place) = url.rsplit_once("://test:test@").unwrap();
+    let driver = if scheme == "mysql" {
+        "mariadb"
+    } else {
+        "postgresql"
+    };
+    format!("jdbc:{driver}://{place}?user=test&password=test")
 }
 
 fn client() -> ClientConfig {
@@ -162,49 +200,271 @@ fn record(id: i64, name: &str) -> String {
     json!({"schema": schema, "payload": {"id": id, "name": name}}).to_string()
 }
 
-fn first_dead_letter(topic: &str) -> OwnedMessage {
+/// With a key, a header and a time of its own.
+async fn produce_dated(topic: &str, payload: Option<&str>, time: i64) {
+    let producer: FutureProducer = client().create().unwrap();
+    let headers = OwnedHeaders::new().insert(Header {
+        key: "original",
+        value: Some("kept"),
+    });
+    let record = FutureRecord {
+        topic,
+        partition: Some(0),
+        payload,
+        key: Some("key"),
+        timestamp: Some(time),
+        headers: Some(headers),
+    };
+    producer.send(record, PATIENCE).await.unwrap();
+}
+
+/// The first so many.
+fn dead_letters_of(topic: &str, count: usize) -> Vec<OwnedMessage> {
     let consumer: BaseConsumer = client().set("group.id", "none").create().unwrap();
     let mut partitions = TopicPartitionList::new();
     partitions
         .add_partition_offset(topic, 0, Offset::Beginning)
         .unwrap();
     consumer.assign(&partitions).unwrap();
-    consumer.poll(PATIENCE).unwrap().unwrap().detach()
+    let next = || consumer.poll(PATIENCE).unwrap().unwrap().detach();
+    (0..count).map(|_| next()).collect()
+}
+
+fn header(letter: &OwnedMessage, name: &str) -> Option<String> {
+    let mut headers = letter.headers()?.iter();
+    let found = headers.find(|header| header.key == name)?;
+    Some(String::from_utf8_lossy(found.value?).into_owned())
+}
+
+async fn a_database_that_is_away_is_waited_for(url: String) {
+    let world = World::new(&url, "away").await;
+    let topic = world.name.clone();
+    world.create_topic(&topic).await;
+    world.cable.cut();
+    let keys = [&world.upserts()[..], &[("schema.evolution", "basic")]].concat();
+    let running = world.run(world.task(DEBEZIUM, &keys).await);
+    for id in 0..5 {
+        produce(&topic, &record(id, "a")).await;
+    }
+    world.cable.mend();
+    world.reaches(&[0, 1, 2, 3, 4]).await;
+    world.cable.cut();
+    for id in 5..10 {
+        produce(&topic, &record(id, "b")).await;
+    }
+    assert_eq!(world.ids().await.len(), 5);
+    assert!(world.committed(&topic) <= 5);
+    world.cable.mend();
+    world.reaches(&(0..10).collect::<Vec<_>>()).await;
+    world.stop.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(world.committed(&topic), 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_away_is_waited_for_at_the_start_and_in_mid_stream() {
-    on_mariadb(async |url| {
-        let world = World::new(&url, "away").await;
+async fn mariadb_that_is_away_is_waited_for_at_the_start_and_in_mid_stream() {
+    on_mariadb(a_database_that_is_away_is_waited_for).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_that_is_away_is_waited_for_at_the_start_and_in_mid_stream() {
+    on_postgres(a_database_that_is_away_is_waited_for).await;
+}
+
+/// The batch's second statement waits for a row that somebody else holds when the
+/// connection goes.
+async fn a_batch_that_is_cut_off_in_its_middle_is_written_whole(url: String) {
+    let world = World::new(&url, "middle").await;
+    let topic = world.name.clone();
+    world.create_topic(&topic).await;
+    world
+        .execute("CREATE TABLE sunk (id BIGINT PRIMARY KEY, name VARCHAR(9))")
+        .await;
+    world.execute("INSERT INTO sunk VALUES (3, 'held')").await;
+    for id in 1..=4 {
+        produce(&topic, &record(id, "new")).await;
+    }
+    let rival = crate::common::connect(&url).await;
+    let holder = rival.begin().await.unwrap();
+    holder
+        .execute_unprepared("UPDATE sunk SET name = 'mine' WHERE id = 3")
+        .await
+        .unwrap();
+    let keys = [&world.upserts()[..], &[("batch.size", "2")]].concat();
+    let running = world.run(world.task(DEBEZIUM, &keys).await);
+    let waiting = match world.db.get_database_backend() {
+        DbBackend::Postgres => {
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        }
+        _ => {
+            "SELECT 1 FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT INTO `sunk`%'"
+        }
+    };
+    world.has_rows(waiting).await;
+    world.cable.cut();
+    holder.rollback().await.unwrap();
+    assert_eq!(world.ids().await, [3]);
+    world.cable.mend();
+    world.reaches(&[1, 2, 3, 4]).await;
+    world
+        .has_rows("SELECT 1 FROM sunk WHERE id = 3 AND name = 'new'")
+        .await;
+    world.stop.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(world.committed(&topic), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_cut_off_from_mariadb_is_written_whole() {
+    on_mariadb(a_batch_that_is_cut_off_in_its_middle_is_written_whole).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_cut_off_from_postgres_is_written_whole() {
+    on_postgres(a_batch_that_is_cut_off_in_its_middle_is_written_whole).await;
+}
+
+/// Payload, stage and reason.
+type Bad = (Option<String>, &'static str, &'static str);
+
+fn bad_records() -> [Bad; 6] {
+    [
+        (
+            Some("{".to_owned()),
+            "VALUE_CONVERTER",
+            "serialization error",
+        ),
+        (
+            Some(r#"{"id":1}"#.to_owned()),
+            "VALUE_CONVERTER",
+            "JsonConverter with schemas.enable",
+        ),
+        (
+            Some(r#"{"schema":null,"payload":{"id":1}}"#.to_owned()),
+            "TASK_PUT",
+            "a HashMap value and null value schema",
+        ),
+        (
+            Some(r#"{"schema":{"type":"int32"},"payload":1}"#.to_owned()),
+            "TASK_PUT",
+            "a Integer value and int32 value schema",
+        ),
+        (None, "TASK_PUT", "a null value and null value schema"),
+        (Some(record(1, "twice")), "TASK_PUT", ""),
+    ]
+}
+
+/// Of the record behind the first good one.
+fn tells_why(letter: &OwnedMessage, (payload, stage, reason): &Bad, world: &str, index: usize) {
+    assert_eq!(letter.payload(), payload.as_deref().map(str::as_bytes));
+    assert_eq!(letter.key(), Some(&b"key"[..]));
+    assert_eq!(
+        letter.timestamp().to_millis(),
+        Some(1_000 + i64::try_from(index).unwrap())
+    );
+    assert_eq!(header(letter, "original").as_deref(), Some("kept"));
+    let told = |name: &str| header(letter, &format!("__connect.errors.{name}")).unwrap();
+    assert_eq!(told("topic"), world);
+    assert_eq!(told("partition"), "0");
+    assert_eq!(told("offset"), (index + 1).to_string());
+    assert_eq!(told("connector.name"), world);
+    assert_eq!(told("task.id"), "0");
+    assert_eq!(told("stage"), *stage);
+    assert!(
+        told("exception.message").contains(reason),
+        "{}",
+        told("exception.message")
+    );
+    assert!(told("exception.stacktrace").starts_with(&told("exception.class.name")));
+    assert!(!told("class.name").is_empty());
+}
+
+// case 53, case 76, case 77, case 78, case 83, case 86, case 89
+async fn bad_records_go_to_the_dead_letter_topic_and_good_ones_to_the_table(url: String) {
+    let world = World::new(&url, "letters").await;
+    let topic = world.name.clone();
+    let dead_letters = format!("{topic}.dlq");
+    world.create_topic(&topic).await;
+    let keys = [
+        ("topics", topic.as_str()),
+        ("table.name.format", "sunk"),
+        (
+            "key.converter",
+            "org.apache.kafka.connect.storage.StringConverter",
+        ),
+        ("insert.mode", "insert"),
+        ("pk.mode", "record_value"),
+        ("pk.fields", "id"),
+        ("auto.create", "true"),
+        ("errors.tolerance", "all"),
+        ("errors.deadletterqueue.topic.name", dead_letters.as_str()),
+        ("errors.deadletterqueue.topic.replication.factor", "1"),
+        ("errors.deadletterqueue.context.headers.enable", "true"),
+    ];
+    let bad = bad_records();
+    produce(&topic, &record(1, "a")).await;
+    for (index, (payload, ..)) in bad.iter().enumerate() {
+        produce_dated(
+            &topic,
+            payload.as_deref(),
+            1_000 + i64::try_from(index).unwrap(),
+        )
+        .await;
+    }
+    produce(&topic, &record(2, "b")).await;
+    let running = world.run(world.task(CONFLUENT, &keys).await);
+    world.reaches(&[1, 2]).await;
+    let mut letters = dead_letters_of(&dead_letters, bad.len());
+    letters.sort_by_key(|letter| letter.timestamp().to_millis());
+    for (index, (letter, bad)) in letters.iter().zip(&bad).enumerate() {
+        tells_why(letter, bad, &world.name, index);
+    }
+    assert_eq!(
+        header(&letters[5], "__connect.errors.exception.class.name").as_deref(),
+        Some("java.sql.SQLException")
+    );
+    world.stop.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(world.committed(&topic), 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_records_for_mariadb_go_to_the_dead_letter_topic() {
+    on_mariadb(bad_records_go_to_the_dead_letter_topic_and_good_ones_to_the_table).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_records_for_postgres_go_to_the_dead_letter_topic() {
+    on_postgres(bad_records_go_to_the_dead_letter_topic_and_good_ones_to_the_table).await;
+}
+
+// case 89
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_says_why_only_if_it_is_told_to() {
+    on_mariadb(async |url: String| {
+        let world = World::new(&url, "silent").await;
         let topic = world.name.clone();
+        let dead_letters = format!("{topic}.dlq");
         world.create_topic(&topic).await;
-        world.cable.cut();
         let keys = [
             ("topics", topic.as_str()),
-            ("collection.name.format", "sunk"),
-            ("primary.key.mode", "record_value"),
-            ("primary.key.fields", "id"),
-            ("schema.evolution", "basic"),
-            ("flush.max.retries", "1000000"),
-            ("flush.retry.delay.ms", "50"),
+            ("insert.mode", "insert"),
+            ("errors.tolerance", "all"),
+            ("errors.deadletterqueue.topic.name", dead_letters.as_str()),
+            ("errors.deadletterqueue.topic.replication.factor", "1"),
         ];
-        let running = world.run(world.task(DEBEZIUM, &keys).await);
-        for id in 0..5 {
-            produce(&topic, &record(id, "a")).await;
-        }
-        world.cable.mend();
-        world.reaches(&[0, 1, 2, 3, 4]).await;
-        world.cable.cut();
-        for id in 5..10 {
-            produce(&topic, &record(id, "b")).await;
-        }
-        assert_eq!(world.ids().await.len(), 5);
-        assert!(world.committed(&topic) <= 5);
-        world.cable.mend();
-        world.reaches(&(0..10).collect::<Vec<_>>()).await;
+        produce_dated(&topic, Some("{"), 1_000).await;
+        let running = world.run(world.task(CONFLUENT, &keys).await);
+        let letters = dead_letters_of(&dead_letters, 1);
+        let names: Vec<_> = letters[0]
+            .headers()
+            .unwrap()
+            .iter()
+            .map(|header| header.key)
+            .collect();
+        assert_eq!(names, ["original"]);
         world.stop.cancel();
         running.await.unwrap().unwrap();
-        assert_eq!(world.committed(&topic), 10);
     })
     .await;
 }
@@ -288,18 +548,13 @@ async fn a_record_of_twenty_megabytes_becomes_a_dead_letter_between_its_neighbou
         produce(&topic, &record(3, "c")).await;
         let running = world.run(world.task(CONFLUENT, &keys).await);
         world.reaches(&[1, 3]).await;
-        let letter = first_dead_letter(&dead_letters);
-        let headers = letter.headers().unwrap();
-        let header = |name: &str| {
-            let name = format!("__connect.errors.{name}");
-            let found = headers.iter().find(|header| header.key == name);
-            String::from_utf8_lossy(found.unwrap().value.unwrap()).into_owned()
-        };
-        assert_eq!(header("offset"), "1");
-        assert_eq!(header("stage"), "TASK_PUT");
-        assert_eq!(header("exception.class.name"), "java.sql.SQLException");
-        assert!(header("exception.message").contains("larger than"));
-        assert!(header("truncated").starts_with("20000"));
+        let letter = dead_letters_of(&dead_letters, 1).remove(0);
+        let told = |name: &str| header(&letter, &format!("__connect.errors.{name}")).unwrap();
+        assert_eq!(told("offset"), "1");
+        assert_eq!(told("stage"), "TASK_PUT");
+        assert_eq!(told("exception.class.name"), "java.sql.SQLException");
+        assert!(told("exception.message").contains("larger than"));
+        assert!(told("truncated").starts_with("20000"));
         world.stop.cancel();
         running.await.unwrap().unwrap();
         assert_eq!(world.committed(&topic), 4);
