@@ -49,7 +49,9 @@ async fn turns_red(invariant: Invariant, fault: &str, spoil: impl FnOnce(&mut Sc
         assert_eq!(red(&report), [invariant], "{report}");
         let line = report.line(invariant);
         assert_eq!(line.violations, 1, "{report}");
-        assert!(line.first[0].contains(fault), "{report}");
+        // Of an order's copies any may be read first, and its other faults be told before.
+        let mut told = line.first.iter();
+        assert!(told.any(|found| found.contains(fault)), "{report}");
     })
     .await;
 }
