@@ -203,7 +203,7 @@ async fn a_sink_frozen_before_its_write_while_another_takes_over(
 }
 
 /// Stops it gracefully and starts it with these crash points.
-async fn rearm(process: &Process, failpoints: Option<&str>) -> anyhow::Result<()> {
+pub(crate) async fn rearm(process: &Process, failpoints: Option<&str>) -> anyhow::Result<()> {
     let status = process.stop(Signal::Terminate, STOP_WITHIN).await?;
     ensure!(status.success(), "{}: {status}", process.name());
     process.arm(failpoints)?;

@@ -1,15 +1,25 @@
 use std::sync::Arc;
 
+use anyhow::ensure;
 use e2e::{DeadLetter, DeadLetters, Record, World, becomes};
 use libtest_mimic::Trial;
+use serde_json::Value;
 use shared::contract::{Order, OrderId, Status};
 
+use crate::crash_points::rearm;
 use crate::session::{Session, tests};
 
 pub(crate) fn trials(session: &Arc<Session>) -> Vec<Trial> {
     tests![session;
         a_dead_delta_is_put_back_once_and_only_when_it_can_be_applied,
         a_poisoned_delta_is_listed_and_stays_where_it_is,
+    ]
+}
+
+pub(crate) fn trials_alone(session: &Arc<Session>) -> Vec<Trial> {
+    tests![session;
+        a_replay_killed_before_its_commit,
+        a_replay_killed_between_its_commit_and_its_answer,
     ]
 }
 
@@ -24,37 +34,100 @@ pub(crate) fn trials_of_the_worker(session: &Arc<Session>) -> Vec<Trial> {
 async fn a_dead_delta_is_put_back_once_and_only_when_it_can_be_applied(
     world: &World,
 ) -> anyhow::Result<()> {
+    let dead = dead_release(world).await?;
+    let Dead {
+        letters, letter, ..
+    } = &dead;
+    assert!(letter.reason.contains("gone from stock"), "{letter:?}");
+    let problem = letters.replay(letter).await?.expect(422)?.problem()?;
+    let detail = problem.detail.unwrap_or_default();
+    assert!(detail.contains("gone from stock"), "{detail}");
+    cure(world, &dead).await?;
+    put_back_once(letters, letter).await?;
+    released_once(world, &dead).await
+}
+
+async fn a_replay_killed_before_its_commit(world: &World) -> anyhow::Result<()> {
+    replay_killed_at(world, "replay::sent", "replayed").await
+}
+
+async fn a_replay_killed_between_its_commit_and_its_answer(world: &World) -> anyhow::Result<()> {
+    replay_killed_at(world, "replay::committed", "already replayed").await
+}
+
+/// Who asked sees a broken connection, and asks again.
+async fn replay_killed_at(world: &World, point: &str, then: &str) -> anyhow::Result<()> {
+    let dead = dead_release(world).await?;
+    cure(world, &dead).await?;
+    let process = world.process("catalog-service")?;
+    rearm(process, Some(&format!("{point}=pause"))).await?;
+    process.complete(&world.catalog).await?;
+    let killing = async {
+        process.reaches(point).await?;
+        process.kill()
+    };
+    let (answer, killed) = tokio::join!(dead.letters.replay(&dead.letter), killing);
+    killed?;
+    ensure!(answer.is_err(), "{answer:?} although it was killed");
+    process.arm(None)?;
+    process.start_again()?;
+    process.complete(&world.catalog).await?;
+
+    let answer = dead.letters.put_back(&dead.letter).await?;
+    assert_eq!(answer.json::<Value>()?["status"], then);
+    released_once(world, &dead).await
+}
+
+/// A cancellation that could not be applied since its product was gone.
+struct Dead {
+    order: OrderId,
+    product: i64,
+    hidden: i64,
+    letters: DeadLetters,
+    letter: DeadLetter,
+}
+
+async fn dead_release(world: &World) -> anyhow::Result<Dead> {
     let product = world.new_product(10).await?;
     let order = world.orders[0]
         .place_and_wait(&world.new_order(product, 4))
-        .await?;
+        .await?
+        .id;
     let hidden = world.unique();
     let database = &world.catalog_database;
     database.rename_product(product, hidden).await?;
-    world.orders[0].cancel(order.id).await?.expect(202)?;
+    world.orders[0].cancel(order).await?.expect(202)?;
     let letters = world.catalog.dead_letters();
-    let letter = letters.about(&order.id.to_string()).await?;
-    assert!(letter.reason.contains("gone from stock"), "{letter:?}");
-    let problem = letters.replay(&letter).await?.expect(422)?.problem()?;
-    let detail = problem.detail.unwrap_or_default();
-    assert!(detail.contains("gone from stock"), "{detail}");
+    let letter = letters.about(&order.to_string()).await?;
+    Ok(Dead {
+        order,
+        product,
+        hidden,
+        letters,
+        letter,
+    })
+}
 
-    database.rename_product(hidden, product).await?;
-    put_back_once(&letters, &letter).await?;
+async fn cure(world: &World, dead: &Dead) -> anyhow::Result<()> {
+    let database = &world.catalog_database;
+    Ok(database.rename_product(dead.hidden, dead.product).await?)
+}
+
+async fn released_once(world: &World, dead: &Dead) -> anyhow::Result<()> {
     becomes("the status", Status::Cancelled, async || {
-        Ok(world.orders[0].order_by_id(order.id).await?.status)
+        Ok(world.orders[0].order_by_id(dead.order).await?.status)
     })
     .await?;
     // Whatever was put back is before this order in the product's partition.
     world.orders[0]
-        .place_and_wait(&world.new_order(product, 1))
+        .place_and_wait(&world.new_order(dead.product, 1))
         .await?;
-    assert_eq!(world.catalog.stock(product).await?, 9);
-    let key = product.to_string();
+    assert_eq!(world.catalog.stock(dead.product).await?, 9);
+    let key = dead.product.to_string();
     let is_copy = |record: &Record| is_of_key(record, &key) && record.text().contains("release");
     let copies = copies(world, "catalog_deltas", is_copy).await?;
     assert_eq!(copies.len(), 2, "the one that died, and the one put back");
-    same_but_for_its_place(&copies, &letter)
+    same_but_for_its_place(&copies, &dead.letter)
 }
 
 async fn a_poisoned_delta_is_listed_and_stays_where_it_is(world: &World) -> anyhow::Result<()> {

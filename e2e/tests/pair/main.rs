@@ -107,6 +107,7 @@ fn disruptive(session: &Arc<Session>) -> Vec<Trial> {
     match session.kind {
         Kind::WorkerMariadb => {
             trials.extend(crash_points::trials(session));
+            trials.extend(dead_letters::trials_alone(session));
             trials.extend(flood::trials(session));
             trials.extend(overload::trials(session));
         }

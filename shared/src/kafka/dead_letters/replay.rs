@@ -6,6 +6,7 @@ use rdkafka::producer::{FutureProducer, Producer};
 
 use super::letter::{LetterAddress, last_header};
 use super::topic::DeadLetterTopic;
+use crate::crash_point;
 use crate::kafka::OutRecord;
 
 const MARK: &str = "dlq.replayed";
@@ -49,7 +50,9 @@ impl DeadLetterTopic {
                 .send_result(record.into())
                 .map_err(|(error, _)| error)?;
         }
+        crash_point("replay::sent");
         producer.commit_transaction(TRANSACTION)?;
+        crash_point("replay::committed");
         Ok(Replay::Done)
     }
 
