@@ -142,9 +142,34 @@ async fn describe_query(db: &DatabaseConnection, query: &Relation) -> Result<Vec
         schema: (backend == DbBackend::Postgres).then(|| "pg_temp".to_owned()),
         name: TEMPORARY.to_owned(),
     };
-    let described = describe(&session, &view).await?;
+    let mut described = describe(&session, &view).await?;
+    if backend == DbBackend::Sqlite {
+        for column in &mut described {
+            type_by_value(&session, &source, column).await?;
+        }
+    }
     session.rollback().await?;
     Ok(described)
+}
+
+/// SQLite has types for columns, but for expressions only those of their values.
+async fn type_by_value(
+    session: &DatabaseTransaction,
+    source: &str,
+    column: &mut Declared,
+) -> Result<(), DbErr> {
+    if !matches!(column.kind.as_str(), "" | "num" | "blob") {
+        return Ok(());
+    }
+    let backend = DbBackend::Sqlite;
+    let name = dialect::for_backend(backend).quote(&column.name);
+    let sql = format!("SELECT typeof({name}) FROM {source} WHERE {name} IS NOT NULL LIMIT 1");
+    let row = session.query_one_raw(Statement::from_string(backend, sql));
+    column.kind = match row.await? {
+        Some(row) => row.try_get_by_index(0)?,
+        None => "text".to_owned(),
+    };
+    Ok(())
 }
 
 /// MariaDB has no temporary views, and its catalog no temporary tables.

@@ -3,18 +3,23 @@
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::modes::create_timed_users;
 use crate::{World, eventually, ids, on_mariadb, on_postgres, on_sqlite, spawn, values_of};
 
 const KILLS: usize = 4;
 const BATCH: usize = 7;
 
-/// The worker is killed again and again while rows come in.
 async fn no_row_is_lost(world: &mut World) {
     world.create_users().await;
-    let connector = world.start_source(&json!({"batch.max.rows": BATCH})).await;
+    survives(world, &json!({"batch.max.rows": BATCH})).await;
+}
+
+/// The worker is killed again and again while rows come in.
+async fn survives(world: &mut World, keys: &Value) {
+    let connector = world.start_source(keys).await;
     let topic = world.topic("users");
     let enough = CancellationToken::new();
     let writer = tokio::spawn(write_until(world.db.clone(), enough.clone()));
@@ -69,6 +74,19 @@ async fn no_row_of_postgres_is_lost_to_kills() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_row_of_sqlite_is_lost_to_kills() {
     on_sqlite(no_row_is_lost).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_row_is_lost_to_kills_by_its_time() {
+    on_mariadb(async |world: &mut World| {
+        create_timed_users(world).await;
+        let keys = json!({
+            "mode": "timestamp", "timestamp.column.name": "at",
+            "incrementing.column.name": null, "batch.max.rows": BATCH,
+        });
+        survives(world, &keys).await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

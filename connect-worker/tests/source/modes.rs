@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{World, eventually, ids, on_mariadb, on_postgres, on_sqlite, values_of};
 
 /// `users` with a column that says when a row was written last.
-async fn create_timed_users(world: &World) {
+pub(crate) async fn create_timed_users(world: &World) {
     let (id, time) = match world.backend() {
         DbBackend::Postgres => (world.counted(), "timestamptz(6) not null default now()"),
         DbBackend::Sqlite => (
