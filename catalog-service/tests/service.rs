@@ -255,6 +255,26 @@ async fn readiness_says_which_dependency_is_missing() {
     service.stop().await;
 }
 
+/// Whoever spreads the requests learns of a stop only by asking.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_takes_requests_until_it_has_been_noticed() {
+    let mut world = World::new();
+    world.settings.http.drain_s = 2;
+    let service = world.start().await;
+    let base = format!("http://{}", service.address());
+    let get = async |path: &str| world.client.get(format!("{base}{path}")).send().await;
+    let stopping = tokio::spawn(service.stop());
+    let noticed = async {
+        while get("/readyz").await.unwrap().status() != StatusCode::SERVICE_UNAVAILABLE {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, noticed).await.unwrap();
+    assert_eq!(get("/catalog").await.unwrap().status(), StatusCode::OK);
+    timeout(PATIENCE, stopping).await.unwrap().unwrap();
+    assert!(get("/catalog").await.unwrap_err().is_connect());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_port_is_one_sentence() {
     let mut world = World::new();

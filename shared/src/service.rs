@@ -7,12 +7,13 @@ use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::HttpServer;
+use crate::http::{Health, HttpServer};
 
 /// Why a task ended: `Ok` after it was told to stop, an error that no waiting can cure.
 pub type TaskResult = Result<(), Box<dyn Error + Send + Sync>>;
@@ -77,6 +78,8 @@ impl Tasks {
 pub struct Service {
     address: SocketAddr,
     http: ServerHandle,
+    health: Health,
+    drain: Duration,
     tasks: Tasks,
 }
 
@@ -89,6 +92,8 @@ impl Service {
         Self {
             address: http.address,
             http: handle,
+            health: http.health,
+            drain: http.drain,
             tasks,
         }
     }
@@ -102,8 +107,11 @@ impl Service {
         self.tasks.failed().await
     }
 
-    /// Answers the requests in flight, then lets the tasks finish what they have begun.
+    /// Goes on for the time that the settings give to whoever spreads the requests, answers
+    /// those in flight, then lets the tasks finish what they have begun.
     pub async fn stop(self) {
+        self.health.stopping();
+        tokio::time::sleep(self.drain).await;
         self.tasks.drain.cancel();
         self.http.stop(true).await;
         self.tasks.stop().await;

@@ -127,6 +127,9 @@ pub struct HttpSettings {
     pub body_limit: usize,
     /// How long a stop waits for requests in flight, in seconds.
     pub shutdown_timeout_s: u64,
+    /// How long a stop goes on taking requests while `/readyz` says no, in seconds: time for
+    /// whoever spreads the requests to notice.
+    pub drain_s: u64,
     /// Web pages that may call, as `https://shop.example`; in an environment variable separated
     /// by commas. Empty: none but the service's own.
     #[serde(default, deserialize_with = "list")]
@@ -158,6 +161,7 @@ impl HttpSettings {
                 .min(4),
             body_limit: 64 * 1024,
             shutdown_timeout_s: 15,
+            drain_s: 0,
             cors_origins: Vec::new(),
             auth: AuthSettings::default(),
         }

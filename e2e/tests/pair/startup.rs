@@ -18,6 +18,7 @@ pub(crate) fn trials(session: &Arc<Session>) -> Vec<Trial> {
         a_taken_port_stops_the_start_and_is_named,
         a_database_url_of_no_known_kind_stops_the_start,
         a_property_that_a_guarantee_rests_on_stops_the_start,
+        the_health_check_fails_where_nothing_answers,
     ]
 }
 
@@ -125,6 +126,18 @@ async fn a_taken_port_stops_the_start_and_is_named() -> anyhow::Result<()> {
         let mut command = service(name, prefix)?;
         command.env(format!("{prefix}__HTTP__BIND"), &address);
         refuses(command, &[&address, "http.bind"])?;
+    }
+    Ok(())
+}
+
+async fn the_health_check_fails_where_nothing_answers() -> anyhow::Result<()> {
+    for (name, prefix) in SERVICES {
+        let address = free_address()?.to_string();
+        let mut command = service(name, prefix)?;
+        command
+            .env(format!("{prefix}__HTTP__BIND"), &address)
+            .arg("--health");
+        refuses(command, &["nothing answers", &address])?;
     }
     Ok(())
 }

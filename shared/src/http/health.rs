@@ -1,7 +1,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,11 +23,18 @@ struct Entry {
     state: State,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    dependency: &'static str,
+}
+
 /// What a service depends on, and how each part is doing.
 #[derive(Clone, Default)]
 pub struct Health {
     dependencies: Arc<Mutex<BTreeMap<&'static str, Entry>>>,
     counts: Arc<Mutex<BTreeMap<&'static str, Count>>>,
+    stopping: Arc<AtomicBool>,
+    up: Family<Labels, Gauge>,
 }
 
 type Count = Box<dyn Fn() -> i64 + Send>;
@@ -58,6 +70,19 @@ impl Health {
         self.add(name, false)
     }
 
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "dependency_up",
+            "1 if it works, 0 if it does not",
+            self.up.clone(),
+        );
+    }
+
+    /// From now on not ready, whatever works: nobody should send more.
+    pub(crate) fn stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
     fn add(&self, name: &'static str, critical: bool) -> Dependency {
         let state = State::Down {
             reason: "starting".to_owned(),
@@ -65,6 +90,7 @@ impl Health {
         self.dependencies
             .lock()
             .insert(name, Entry { critical, state });
+        self.up.get_or_create(&Labels { dependency: name }).set(0);
         Dependency {
             name,
             health: self.clone(),
@@ -80,10 +106,12 @@ impl Health {
             let mut entries = dependencies.values();
             entries.any(|entry| entry.critical == critical && entry.state != State::Up)
         };
-        let (ready, status) = match (down(true), down(false)) {
-            (true, _) => (false, "unready"),
-            (false, true) => (true, "degraded"),
-            (false, false) => (true, "ready"),
+        let stopping = self.stopping.load(Ordering::Relaxed);
+        let (ready, status) = match (stopping, down(true), down(false)) {
+            (true, _, _) => (false, "stopping"),
+            (false, true, _) => (false, "unready"),
+            (false, false, true) => (true, "degraded"),
+            (false, false, false) => (true, "ready"),
         };
         (
             ready,
@@ -121,6 +149,11 @@ impl Dependency {
             }
             _ => {}
         }
+        let labels = Labels {
+            dependency: self.name,
+        };
+        let up = i64::from(state == State::Up);
+        self.health.up.get_or_create(&labels).set(up);
         entry.state = state;
     }
 }
@@ -148,6 +181,36 @@ mod tests {
         );
         broker.down("gone");
         assert!(!health.report().0);
+    }
+
+    #[test]
+    fn metrics_say_what_is_up() {
+        let (health, mut registry) = (Health::default(), Registry::default());
+        health.register(&mut registry);
+        health.critical("broker").up();
+        let sink = health.degrading("sink");
+        let shown = || {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            ["broker", "sink"]
+                .map(|name| text.contains(&format!("dependency_up{{dependency=\"{name}\"}} 1")))
+        };
+        assert_eq!(shown(), [true, false]);
+        sink.up();
+        assert_eq!(shown(), [true, true]);
+        sink.down("is PAUSED");
+        assert_eq!(shown(), [true, false]);
+    }
+
+    #[test]
+    fn a_service_that_stops_is_not_ready() {
+        let health = Health::default();
+        health.critical("broker").up();
+        assert!(health.report().0);
+        health.stopping();
+        let (ready, report) = health.report();
+        assert!(!ready);
+        assert_eq!(report.status, "stopping");
     }
 
     #[test]

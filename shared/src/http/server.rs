@@ -46,6 +46,8 @@ pub struct Common {
 pub struct HttpServer {
     pub address: SocketAddr,
     pub server: Server,
+    pub(crate) health: Health,
+    pub(crate) drain: Duration,
 }
 
 /// Binds and configures: the common routes, then the service's own, which win.
@@ -64,9 +66,11 @@ where
         address: settings.bind,
         problem,
     };
+    common.health.register(&mut common.metrics);
     let http_metrics = metrics::HttpMetrics::register(&mut common.metrics);
     let registry = Arc::new(common.metrics);
     let body_limit = settings.body_limit;
+    let health = common.health.clone();
     let server = actix_web::HttpServer::new(move || {
         let openapi = common.openapi.clone();
         App::new()
@@ -89,6 +93,8 @@ where
     Ok(HttpServer {
         address,
         server: server.run(),
+        health,
+        drain: Duration::from_secs(settings.drain_s),
     })
 }
 
