@@ -10,7 +10,7 @@ mod decode;
 mod outcome;
 
 use std::convert::Infallible;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message, OwnedMessage};
@@ -20,6 +20,7 @@ use shared::contract::Delta;
 use shared::crash_point;
 use shared::http::Dependency;
 use shared::kafka::{BatchConsumer, BatchLimits, FactProducer};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub use apply::{apply, rehearse};
@@ -31,6 +32,9 @@ use crate::metrics::Metrics;
 use crate::settings::{Settings, Topics};
 
 const CLIENT_ID: &str = "catalog-service";
+/// What the consumer reports is not the broker's state but an event of the past: to wait longer
+/// after each would leave a broker that is back unread until all of them are worked off.
+const BETWEEN_EVENTS: Duration = Duration::from_millis(50);
 
 pub struct Applier {
     consumer: BatchConsumer,
@@ -89,21 +93,20 @@ impl Applier {
         health.up();
         let mut backoff = Backoff::default();
         while let Some(taken) = stop.run_until_cancelled(self.take()).await {
-            let result = match taken {
-                Ok(()) => self.handle().await,
-                Err(error) => Err(error.into()),
-            };
-            match result {
+            if taken.is_err() {
+                // The broker's own health says it better.
+                self.metrics.failures.inc();
+                stop.run_until_cancelled(sleep(BETWEEN_EVENTS)).await;
+                continue;
+            }
+            match self.handle().await {
                 Ok(_) => {
                     health.up();
                     backoff.reset();
                 }
                 Err(error) => {
                     self.metrics.failures.inc();
-                    // With nothing in hand, the broker's own health says it better.
-                    if !self.in_hand.is_empty() {
-                        health.down(error.to_string());
-                    }
+                    health.down(error.to_string());
                     stop.run_until_cancelled(backoff.wait()).await;
                 }
             }
