@@ -5,6 +5,7 @@ mod class;
 mod common;
 mod confluent;
 mod debezium;
+mod definitions;
 mod reader;
 mod sink;
 mod source;
@@ -20,9 +21,10 @@ use regex::Regex;
 use shared::connect_json::Rules;
 use shared::settings::Secret;
 
-pub use class::{Class, Kind};
+pub use class::{Class, Kind, Plugin, PluginKind};
 pub use common::ErrorLog;
-pub use reader::ConfigErrors;
+pub use definitions::{Definition, definitions, definitions_of};
+pub use reader::{ConfigErrors, Fault};
 pub use source::{Columns, Mode, NumericMapping, SourceConfig, TableSelection};
 
 use self::reader::Reader;
@@ -258,7 +260,9 @@ impl ConnectorConfig {
         let class = Class::of(properties).or_else(|unknown| {
             // What else is misspelt is told in the same answer.
             let meant = Class::meant_by(properties).ok_or_else(|| unknown.clone())?;
-            unknown.0.into_iter().for_each(|fault| reader.error(fault));
+            for Fault { key, message } in unknown.0 {
+                reader.error(key, message);
+            }
             Ok(meant)
         })?;
         match class {
@@ -287,15 +291,29 @@ impl SinkConfig {
     pub fn parse(properties: &Properties) -> Result<Self, ConfigErrors> {
         match ConnectorConfig::parse(properties)? {
             ConnectorConfig::Sink(config) => Ok(config),
-            ConnectorConfig::Source(_) => Err(ConfigErrors::one("this connector is a source")),
+            ConnectorConfig::Source(_) => Err(ConfigErrors::one(
+                "connector.class",
+                "this connector is a source",
+            )),
         }
     }
 }
 
-/// The properties as an answer may show them: a password in plain text is masked.
+/// Checks what all connectors may take over: converters and `consumer.override.*`.
+pub fn check_defaults(defaults: &Properties) -> Result<(), ConfigErrors> {
+    let mut reader = Reader::new(defaults);
+    common::read(&mut reader);
+    reader.finish(Some(()))
+}
+
+/// The properties as an answer may show them: a password in plain text is masked, but for
+/// one inside a URL.
 pub fn masked(properties: &Properties) -> Properties {
     let mask = |(key, value): (&String, &String)| {
-        let secret = key.contains("password") && !crate::env::has_placeholder(value);
+        let secret = ["password", "sasl.jaas.config"]
+            .iter()
+            .any(|word| key.contains(word));
+        let secret = secret && !crate::env::has_placeholder(value);
         let shown = if secret { MASK } else { value };
         (key.clone(), shown.to_owned())
     };

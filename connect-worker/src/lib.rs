@@ -5,6 +5,7 @@
 //! `transforms` changes records, `sink` and `source` are tasks, `dialect` is what differs
 //! between databases.
 
+mod active_topics;
 pub mod config;
 pub mod dead_letters;
 pub mod dialect;
@@ -25,14 +26,16 @@ use prometheus_client::registry::Registry;
 use shared::http::{Common, Health, serve};
 use shared::kafka::watch_broker;
 use shared::service::{Service, Tasks};
+use tokio::runtime::Handle;
 
-pub use env::EnvSource;
+pub use env::{EnvSource, Properties};
 pub use settings::{Settings, StoreSettings};
 
+pub use active_topics::ActiveTopics;
 use rest::Cluster;
 use sink::SinkMetrics;
 use source::OffsetStore;
-use supervisor::Supervisor;
+use supervisor::{Environment, Supervisor};
 
 /// A worker as its starter holds it: `address()`, `stop()`.
 pub type Worker = Service;
@@ -40,18 +43,30 @@ pub type Worker = Service;
 /// Starts a worker without connectors on the caller's runtime. The broker need not be there
 /// yet.
 pub async fn start(settings: Settings, env: EnvSource) -> anyhow::Result<Worker> {
+    let offsets = OffsetStore::new(settings.kafka.clone(), settings.store.clone());
+    let (worker, _) = launch(settings, env, Properties::new(), offsets)?;
+    Ok(worker)
+}
+
+fn launch(
+    settings: Settings,
+    env: EnvSource,
+    defaults: Properties,
+    offsets: OffsetStore,
+) -> anyhow::Result<(Worker, Arc<Supervisor>)> {
     settings.kafka.validate()?;
     let health = Health::default();
     let mut registry = Registry::with_prefix("connect_worker");
-    let metrics = SinkMetrics::register(&mut registry);
-    let offsets = OffsetStore::new(settings.kafka.clone(), settings.store.clone());
-    let supervisor = Supervisor::new(
+    let environment = Environment {
         env,
-        settings.kafka.clone(),
-        settings.store,
-        metrics,
+        defaults,
+        kafka: settings.kafka.clone(),
+        metrics: SinkMetrics::register(&mut registry),
         offsets,
-    );
+        topics: ActiveTopics::default(),
+        runtime: Handle::current(),
+    };
+    let supervisor = Supervisor::new(environment, settings.store);
     let counting = Arc::clone(&supervisor);
     health.count("dead_letters", move || counting.dead_letters_waiting());
     let cluster = Arc::new(Cluster::new(settings.kafka.clone()));
@@ -72,6 +87,7 @@ pub async fn start(settings: Settings, env: EnvSource) -> anyhow::Result<Worker>
         "broker",
         watch_broker(settings.kafka, broker, tasks.stop_signal()),
     );
-    tasks.spawn("connectors", supervisor.run(tasks.stop_signal()));
-    Ok(Service::new(http, tasks))
+    let running = Arc::clone(&supervisor).run(tasks.stop_signal());
+    tasks.spawn("connectors", running);
+    Ok((Service::new(http, tasks), supervisor))
 }

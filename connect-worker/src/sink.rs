@@ -9,6 +9,7 @@ mod bind;
 mod consumer;
 mod dead_letters;
 mod error;
+mod group;
 mod layout;
 mod metrics;
 mod pipeline;
@@ -20,6 +21,7 @@ mod writer;
 
 pub(crate) use error::is_refusal;
 pub use error::{BadRecord, Stage, TaskError};
+pub(crate) use group::{Group, TopicPartition};
 pub use metrics::SinkMetrics;
 pub use pipeline::{BatchError, Pipeline, Written};
 pub(crate) use task::open_database;

@@ -6,9 +6,13 @@
 //! may read the state.
 
 mod connector;
+mod environment;
+mod error;
 mod letter_count;
+mod offsets;
 mod runner;
 pub mod status;
+mod validation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -17,60 +21,24 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::RwLock;
 use rdkafka::error::KafkaError;
 use shared::backoff::retry;
-use shared::kafka::KafkaSettings;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::connector::{Connector, configured};
-use self::status::{ConnectorInfo, ConnectorStatus, State, TaskInfo, TaskReport};
-use crate::config::{Class, ConfigErrors, ConnectorConfig, masked, unmasked};
+use self::error::{invalid, no_restart, no_status, no_target, not_found, unless_unknown};
+use self::status::{ConnectorInfo, ConnectorStatus, ConnectorTask, State, TaskInfo, TaskReport};
+use crate::config::{Class, masked, unmasked};
 use crate::dead_letters::SinkLetters;
-use crate::env::{EnvSource, Properties};
+use crate::env::Properties;
 use crate::settings::StoreSettings;
-use crate::sink::SinkMetrics;
-use crate::source::OffsetStore;
 use crate::store::{CompactedTopic, ConnectorStore, Entry, StoreError, follow_leadership};
 
+pub use self::environment::Environment;
+pub use self::error::SupervisorError;
+pub use self::offsets::ConnectorOffset;
+pub use self::validation::ConfigInfos;
 pub use crate::store::Target;
-
-#[derive(Debug, thiserror::Error)]
-pub enum SupervisorError {
-    #[error("{0}")]
-    NotFound(String),
-    #[error("Connector {0} already exists")]
-    AlreadyExists(String),
-    #[error(
-        "Connector configuration is invalid and contains the following {count} error(s):\n{errors}\n\
-         You can also find the above list of errors at the endpoint \
-         `/connector-plugins/{{connectorType}}/config/validate`",
-        count = errors.0.len()
-    )]
-    Invalid { errors: ConfigErrors },
-    #[error("{0}")]
-    BadRequest(String),
-    #[error(
-        "This worker stands by for {0}: ask the worker that runs the connectors, or wait until this one takes over"
-    )]
-    Standby(String),
-    /// The connector, and why it cannot be set up.
-    #[error("Connector {0} cannot start: {1}")]
-    Unusable(String, String),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// What a connector's tasks are made with.
-#[derive(Clone)]
-struct Environment {
-    env: EnvSource,
-    kafka: KafkaSettings,
-    metrics: SinkMetrics,
-    offsets: OffsetStore,
-    /// HTTP handlers run on threads of their own; tasks do not.
-    runtime: Handle,
-}
 
 pub struct Supervisor {
     environment: Environment,
@@ -85,22 +53,8 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Its tasks run on the runtime of the caller. Without a store's topic it is alone,
-    /// and forgets its connectors when it ends.
-    pub fn new(
-        env: EnvSource,
-        kafka: KafkaSettings,
-        settings: StoreSettings,
-        metrics: SinkMetrics,
-        offsets: OffsetStore,
-    ) -> Arc<Self> {
-        let environment = Environment {
-            env,
-            kafka,
-            metrics,
-            offsets,
-            runtime: Handle::current(),
-        };
+    /// Without a store's topic it is alone, and forgets its connectors when it ends.
+    pub fn new(environment: Environment, settings: StoreSettings) -> Arc<Self> {
         let alone = settings.configs_topic.is_empty();
         let store = match alone {
             true => ConnectorStore::in_memory(),
@@ -242,10 +196,17 @@ impl Supervisor {
     }
 
     pub fn info(&self, name: &str) -> Result<ConnectorInfo, SupervisorError> {
+        self.info_with(name, self.task_count(name))
+    }
+
+    fn info_with(&self, name: &str, tasks: usize) -> Result<ConnectorInfo, SupervisorError> {
         let properties = self.entry(name)?.properties;
         let kind = Class::of(&properties).map_err(invalid)?.kind();
-        let tasks = self.connectors.read().get(name).map_or(0, Connector::tasks);
         Ok(ConnectorInfo::new(name, masked(&properties), tasks, kind))
+    }
+
+    fn task_count(&self, name: &str) -> usize {
+        self.connectors.read().get(name).map_or(0, Connector::tasks)
     }
 
     pub fn status(&self, name: &str) -> Result<ConnectorStatus, SupervisorError> {
@@ -273,11 +234,23 @@ impl Supervisor {
             .ok_or_else(no_status)
     }
 
+    /// Topics that its tasks have used; of an unknown connector none, as in Connect.
+    pub fn topics(&self, name: &str) -> BTreeSet<String> {
+        self.environment.topics.of(name)
+    }
+
+    pub fn forget_topics(&self, name: &str) {
+        self.environment.topics.forget(name);
+    }
+
     pub fn tasks(&self, name: &str) -> Result<Vec<TaskInfo>, SupervisorError> {
         let info = self.info(name)?;
-        let task = |id| TaskInfo {
-            id,
-            config: info.config.clone(),
+        let class = Class::of(&info.config).map_err(invalid)?;
+        let task = |id: ConnectorTask| {
+            let mut config = info.config.clone();
+            let more = class.task_properties(id.task);
+            config.extend(more.into_iter().map(|(key, value)| (key.to_owned(), value)));
+            TaskInfo { id, config }
         };
         Ok(info.tasks.iter().cloned().map(task).collect())
     }
@@ -304,6 +277,7 @@ impl Supervisor {
             .sum()
     }
 
+    /// As in Connect, who changes a connector is told the tasks that it had before.
     pub async fn create(
         &self,
         name: &str,
@@ -312,7 +286,7 @@ impl Supervisor {
     ) -> Result<ConnectorInfo, SupervisorError> {
         let change = self.change.lock().await;
         let properties = named(name, properties)?;
-        self.validate(&properties)?;
+        self.check(&properties)?;
         if self.store.get(name)?.is_some() {
             return Err(SupervisorError::AlreadyExists(name.to_owned()));
         }
@@ -320,7 +294,7 @@ impl Supervisor {
         self.store.put(name, &entry).await?;
         self.apply(name).await?;
         drop(change);
-        self.info(name)
+        self.info_with(name, 0)
     }
 
     /// Creates or replaces; whether it was created. The same configuration again changes
@@ -331,27 +305,62 @@ impl Supervisor {
         properties: Properties,
     ) -> Result<(ConnectorInfo, bool), SupervisorError> {
         let change = self.change.lock().await;
-        let mut properties = named(name, properties)?;
+        let properties = named(name, properties)?;
         let previous = self.store.get(name)?;
+        let (tasks, is_new) = (self.task_count(name), previous.is_none());
+        self.replace(name, properties, previous).await?;
+        drop(change);
+        Ok((self.info_with(name, tasks)?, is_new))
+    }
+
+    /// Sets some keys, and removes those without a value.
+    pub async fn patch(
+        &self,
+        name: &str,
+        changes: BTreeMap<String, Option<String>>,
+    ) -> Result<ConnectorInfo, SupervisorError> {
+        let change = self.change.lock().await;
+        let previous = self.entry(name)?;
+        let mut properties = previous.properties.clone();
+        for (key, value) in changes {
+            match value {
+                Some(value) => properties.insert(key, value),
+                None => properties.remove(&key),
+            };
+        }
+        let properties = named(name, properties)?;
+        let tasks = self.task_count(name);
+        self.replace(name, properties, Some(previous)).await?;
+        drop(change);
+        self.info_with(name, tasks)
+    }
+
+    async fn replace(
+        &self,
+        name: &str,
+        mut properties: Properties,
+        previous: Option<Entry>,
+    ) -> Result<(), SupervisorError> {
         if let Some(previous) = &previous {
             unmasked(&mut properties, &previous.properties);
         }
-        self.validate(&properties)?;
+        self.check(&properties)?;
         let target = previous.as_ref().map_or(Target::Running, |e| e.target);
         let entry = Entry { properties, target };
         if previous.as_ref() != Some(&entry) {
             self.store.put(name, &entry).await?;
             self.apply(name).await?;
         }
-        drop(change);
-        Ok((self.info(name)?, previous.is_none()))
+        Ok(())
     }
 
     pub async fn delete(&self, name: &str) -> Result<(), SupervisorError> {
         let _change = self.change.lock().await;
         self.entry(name)?;
         self.store.remove(name).await?;
-        Ok(self.apply(name).await?)
+        self.apply(name).await?;
+        self.environment.topics.forget(name);
+        Ok(())
     }
 
     pub async fn set_target(&self, name: &str, target: Target) -> Result<(), SupervisorError> {
@@ -365,22 +374,23 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Restarts tasks, and a connector that could not be set up at all. `only_failed`
-    /// leaves alone what runs.
+    /// Restarts tasks, and a connector that could not be set up at all; the status with what
+    /// is restarted. `only_failed` leaves alone what runs.
     pub async fn restart(
         &self,
         name: &str,
         include_tasks: bool,
         only_failed: bool,
-    ) -> Result<(), SupervisorError> {
+    ) -> Result<ConnectorStatus, SupervisorError> {
         let _change = self.change.lock().await;
         let entry = self.store.get(name)?.ok_or_else(|| no_restart(name))?;
+        let plan = self.status(name)?.restarting(include_tasks, only_failed);
         let standby = || SupervisorError::Standby(name.to_owned());
         let mut connector = self.take(name).ok_or_else(standby)?;
         if connector.is_failed() {
             connector.stop().await;
             self.start(name, entry);
-            return Ok(());
+            return Ok(plan);
         }
         if include_tasks {
             connector
@@ -388,7 +398,7 @@ impl Supervisor {
                 .await;
         }
         self.connectors.write().insert(name.to_owned(), connector);
-        Ok(())
+        Ok(plan)
     }
 
     pub async fn restart_task(&self, name: &str, task: usize) -> Result<(), SupervisorError> {
@@ -411,64 +421,13 @@ impl Supervisor {
         self.connectors.write().remove(name)
     }
 
-    /// As far as the placeholders can be filled in: where a variable is not set, the
-    /// connector fails when it starts, and says which.
-    fn validate(&self, properties: &Properties) -> Result<(), SupervisorError> {
-        let class = Class::of(properties);
-        let no_class = |errors: ConfigErrors| SupervisorError::BadRequest(errors.to_string());
-        let resolved = self.environment.env.resolve(properties);
-        if !resolved.missing.is_empty() {
-            return class.map(drop).map_err(no_class);
-        }
-        let parsed = ConnectorConfig::parse(&resolved.properties).map(drop);
-        parsed.map_err(|errors| match class {
-            Ok(_) => invalid(errors),
-            Err(_) => no_class(errors),
-        })
-    }
-
     fn worker_id(&self) -> &str {
         self.worker_id.get().map_or("", String::as_str)
     }
 }
 
-fn invalid(errors: ConfigErrors) -> SupervisorError {
-    SupervisorError::Invalid { errors }
-}
-
-/// An error other than "unknown" keeps its own words.
-fn unless_unknown(unknown: SupervisorError) -> impl FnOnce(SupervisorError) -> SupervisorError {
-    |error| match error {
-        SupervisorError::NotFound(_) => unknown,
-        other => other,
-    }
-}
-
-// Connect says the same thing in many ways.
-
-fn not_found(name: &str) -> SupervisorError {
-    SupervisorError::NotFound(format!("Connector {name} not found"))
-}
-
-fn no_status(name: &str) -> SupervisorError {
-    SupervisorError::NotFound(format!("No status found for connector {name}"))
-}
-
-fn no_target(name: &str) -> SupervisorError {
-    SupervisorError::NotFound(format!("Unknown connector {name}"))
-}
-
-fn no_restart(name: &str) -> SupervisorError {
-    SupervisorError::NotFound(format!("Unknown connector: {name}"))
-}
-
 /// The name is part of the configuration, and the same there.
 fn named(name: &str, mut properties: Properties) -> Result<Properties, SupervisorError> {
-    if name.trim().is_empty() {
-        return Err(SupervisorError::BadRequest(
-            "Connector name may not be blank".to_owned(),
-        ));
-    }
     let inside = properties
         .entry("name".to_owned())
         .or_insert_with(|| name.to_owned());

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use connect_worker::{EnvSource, Settings, StoreSettings, Worker};
 use reqwest::{Method, Response, StatusCode};
@@ -79,6 +79,14 @@ fn error(code: u16, message: &str) -> (StatusCode, Value) {
     (status, json!({"error_code": code, "message": message}))
 }
 
+/// The state of a connector or a task.
+fn running(mut members: Value, worker_id: &str) -> Value {
+    members["state"] = json!("RUNNING");
+    members["worker_id"] = json!(worker_id);
+    members["version"] = json!(env!("CARGO_PKG_VERSION"));
+    members
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connector_lives_as_in_connect() {
     let client = Client::start(&[]).await;
@@ -93,7 +101,6 @@ async fn a_connector_lives_as_in_connect() {
     assert_eq!(created["config"]["name"], "my-sink");
     assert_eq!(created["config"]["tasks.max"], "2");
     assert_eq!(created["config"]["connection.password"], "********");
-    assert_eq!(created["type"], "sink");
 
     let task = |task: i32| json!({"connector": "my-sink", "task": task});
     let (_, info) = client.get("/connectors/my-sink").await;
@@ -109,18 +116,18 @@ async fn a_connector_lives_as_in_connect() {
     );
 
     let worker_id = client.worker.address().to_string();
-    let running = |id: i32| json!({"id": id, "state": "RUNNING", "worker_id": worker_id});
+    let running = |members| running(members, &worker_id);
     let (status, body) = client.get("/connectors/my-sink/status").await;
     let expected = json!({
         "name": "my-sink",
-        "connector": {"state": "RUNNING", "worker_id": worker_id},
-        "tasks": [running(0), running(1)],
+        "connector": running(json!({})),
+        "tasks": [running(json!({"id": 0})), running(json!({"id": 1}))],
         "type": "sink",
     });
     assert_eq!((status, &body), (StatusCode::OK, &expected));
     assert_eq!(
         client.get("/connectors/my-sink/tasks/1/status").await.1,
-        running(1)
+        running(json!({"id": 1}))
     );
     let (_, expanded) = client.get("/connectors?expand=status&expand=info").await;
     assert_eq!(
@@ -160,6 +167,133 @@ async fn a_configuration_can_be_put_and_put_again() {
     assert_eq!(
         body["message"],
         "Connector name configuration (y) doesn't match connector name in the URL (x)"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patch_changes_some_keys_and_keeps_the_password() {
+    let client = Client::start(&[]).await;
+    client.post("/connectors", connector("x")).await;
+    let patch = async |body: Value| {
+        let sent = client.send(Method::PATCH, "/connectors/x/config", Some(body));
+        answer(sent.await).await
+    };
+    let changes = json!({"tasks.max": "1", "auto.create": null, "connection.password": "********"});
+    let (status, info) = patch(changes).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(info["config"]["tasks.max"], "1");
+    assert_eq!(info["config"]["auto.create"], Value::Null);
+    assert_eq!(info["config"]["connection.password"], "********");
+    let (_, tasks) = client.get("/connectors/x/tasks").await;
+    assert_eq!(tasks.as_array().unwrap().len(), 1);
+    let (status, _) = patch(json!({"tasks.max": "none"})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let (_, config) = client.get("/connectors/x/config").await;
+    assert_eq!(config["tasks.max"], "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plugins_are_listed_with_their_keys() {
+    let client = Client::start(&[]).await;
+    let (_, connectors) = client.get("/connector-plugins").await;
+    let connectors = connectors.as_array().unwrap();
+    assert_eq!(connectors.len(), 5);
+    let (_, all) = client.get("/connector-plugins?connectorsOnly=false").await;
+    assert_eq!(all.as_array().unwrap().len(), 13);
+    for connector in connectors {
+        let class = connector["class"].as_str().unwrap();
+        let (status, keys) = client
+            .get(&format!("/connector-plugins/{class}/config"))
+            .await;
+        assert_eq!(status, StatusCode::OK);
+        let keys = keys.as_array().unwrap();
+        let names: BTreeSet<_> = keys
+            .iter()
+            .map(|key| key["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names.len(), keys.len(), "{class}: a key is there twice");
+        assert!(
+            names.contains("connection.url") && names.contains("tasks.max"),
+            "{class}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validation_tells_each_fault_at_its_key() {
+    let client = Client::start(&[]).await;
+    let mut config = config();
+    config["name"] = json!("x");
+    config["insert.mode"] = json!("upsrt");
+    config["transforms"] = json!("route");
+    config["auto.craete"] = json!("true");
+    config.as_object_mut().unwrap().remove("connection.url");
+    let path = "/connector-plugins/JdbcSinkConnector/config/validate";
+    let (status, infos) = client.put(path, config.clone()).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(infos["name"], config["connector.class"]);
+    let configs = infos["configs"].as_array().unwrap();
+    let of = |key: &str| {
+        configs
+            .iter()
+            .find(|config| config["value"]["name"] == key)
+            .unwrap()
+    };
+    let faulty = configs
+        .iter()
+        .filter(|config| config["value"]["errors"] != json!([]));
+    let faulty: BTreeSet<_> = faulty
+        .map(|config| config["value"]["name"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "auto.craete",
+        "connection.url",
+        "insert.mode",
+        "transforms.route.type",
+    ];
+    assert_eq!(faulty, BTreeSet::from(expected));
+    assert_eq!(infos["error_count"], 4);
+    assert_eq!(of("insert.mode")["value"]["value"], "upsrt");
+    assert_eq!(of("pk.mode")["value"]["value"], "none");
+    assert_eq!(of("connection.password")["value"]["value"], "[hidden]");
+    assert_eq!(
+        of("transforms.route.type")["definition"]["group"],
+        "Transforms: route"
+    );
+    assert_eq!(of("auto.craete")["definition"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_are_altered_of_stopped_connectors_only() {
+    let client = Client::start(&[]).await;
+    client.post("/connectors", connector("x")).await;
+    let offsets = json!({"offsets": [{
+        "partition": {"kafka_topic": "my_topic_users", "kafka_partition": 0},
+        "offset": {"kafka_offset": "seven"},
+    }]});
+    let path = "/connectors/x/offsets";
+    let patch = async || {
+        answer(
+            client
+                .send(Method::PATCH, path, Some(offsets.clone()))
+                .await,
+        )
+        .await
+    };
+    let (status, running) = patch().await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let message = running["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("Connectors must be in the STOPPED state"),
+        "{message}"
+    );
+    client.send(Method::PUT, "/connectors/x/stop", None).await;
+    let (status, stopped) = patch().await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let message = stopped["message"].as_str().unwrap();
+    assert!(
+        message.contains("'seven'. Offset values for sink connectors need to be integers"),
+        "{message}"
     );
 }
 
@@ -374,7 +508,8 @@ async fn a_connector_without_dead_letters_says_so() {
     }
     let path = "/connectors/dead/dead-letters/0/x/replay";
     let refused = answer(client.send(Method::POST, path, None).await).await;
-    assert_eq!(refused.0, StatusCode::BAD_REQUEST);
+    // As Connect takes a number that is none.
+    assert_eq!(refused.0, StatusCode::NOT_FOUND);
     let (_, document) = client.get("/openapi.json").await;
     assert!(document["paths"]["/connectors/{name}/dead-letters"]["get"].is_object());
 }

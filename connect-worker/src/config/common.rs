@@ -9,6 +9,8 @@ use crate::transforms::TransformRule;
 pub(super) const STRING_CONVERTER: &str = "org.apache.kafka.connect.storage.StringConverter";
 pub(super) const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
 
+pub(super) const CONVERTERS: [&str; 2] = [JSON_CONVERTER, STRING_CONVERTER];
+
 /// What sources and sinks have in common.
 pub(super) struct Common {
     pub(super) tasks_max: usize,
@@ -57,7 +59,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Common {
         key_converter: converter(reader, "key.converter"),
         value_converter: converter(reader, "value.converter"),
         transforms: transforms::read(reader),
-        tolerate: reader.choice("errors.tolerance", false, &[("none", false), ("all", true)]),
+        tolerate: tolerate(reader),
         log: ErrorLog {
             enabled: reader.flag("errors.log.enable", false),
             messages: reader.flag("errors.log.include.messages", false),
@@ -67,6 +69,17 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Common {
 
 /// Each has connections of its own.
 const MOST_TASKS: usize = 1_000;
+
+fn tolerate(reader: &mut Reader<'_>) -> bool {
+    match reader.text("errors.tolerance") {
+        None | Some("none" | "NONE") => false,
+        Some("all" | "ALL") => true,
+        Some(_) => {
+            reader.invalid("errors.tolerance", "String must be one of: none, all");
+            false
+        }
+    }
+}
 
 fn tasks_max(reader: &mut Reader<'_>) -> usize {
     reader.flag("tasks.max.enforce", true);

@@ -7,17 +7,28 @@ use crate::env::Properties;
 
 /// Everything that is wrong with a configuration, in Connect's words where it has some.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigErrors(pub Vec<String>);
+pub struct ConfigErrors(pub Vec<Fault>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The key that it is told of.
+    pub key: String,
+    pub message: String,
+}
 
 impl ConfigErrors {
-    pub(super) fn one(message: impl Into<String>) -> Self {
-        Self(vec![message.into()])
+    pub(super) fn one(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self(vec![Fault {
+            key: key.into(),
+            message: message.into(),
+        }])
     }
 }
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
+        let messages: Vec<_> = self.0.iter().map(|fault| fault.message.as_str()).collect();
+        f.write_str(&messages.join("\n"))
     }
 }
 
@@ -27,7 +38,7 @@ impl std::error::Error for ConfigErrors {}
 pub(super) struct Reader<'a> {
     properties: &'a Properties,
     known: BTreeSet<String>,
-    errors: Vec<String>,
+    errors: Vec<Fault>,
 }
 
 impl<'a> Reader<'a> {
@@ -39,8 +50,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn error(&mut self, message: impl Into<String>) {
-        self.errors.push(message.into());
+    pub(super) fn error(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        self.errors.push(Fault {
+            key: key.into(),
+            message: message.into(),
+        });
     }
 
     /// A key without a value counts as absent.
@@ -55,9 +69,9 @@ impl<'a> Reader<'a> {
     pub(super) fn required(&mut self, key: &str) -> Option<&'a str> {
         let text = self.text(key);
         if text.is_none() {
-            self.error(format!(
-                "Missing required configuration \"{key}\" which has no default value."
-            ));
+            let message =
+                format!("Missing required configuration \"{key}\" which has no default value.");
+            self.error(key, message);
         }
         text
     }
@@ -128,9 +142,8 @@ impl<'a> Reader<'a> {
     pub(super) fn refuse_unless(&mut self, key: &str, same: &[&str]) {
         let Some(value) = self.text(key) else { return };
         if !same.iter().any(|same| same.eq_ignore_ascii_case(value)) {
-            self.error(format!(
-                "Configuration \"{key}\" is not supported by connect-worker"
-            ));
+            let message = format!("Configuration \"{key}\" is not supported by connect-worker");
+            self.error(key, message);
         }
     }
 
@@ -140,9 +153,9 @@ impl<'a> Reader<'a> {
         let others = others.filter(|key| key.starts_with(prefix) && !self.known.contains(*key));
         let others: Vec<_> = others.map(|key| (key.clone(), self.hint(key))).collect();
         for (key, hint) in others {
-            self.error(format!(
-                "Configuration \"{key}\" is not supported by connect-worker{hint}"
-            ));
+            let message =
+                format!("Configuration \"{key}\" is not supported by connect-worker{hint}");
+            self.error(&key, message);
             self.known.insert(key);
         }
     }
@@ -156,9 +169,8 @@ impl<'a> Reader<'a> {
 
     pub(super) fn invalid(&mut self, key: &str, problem: &str) {
         let value = self.text(key).unwrap_or("");
-        self.error(format!(
-            "Invalid value {value} for configuration {key}: {problem}"
-        ));
+        let message = format!("Invalid value {value} for configuration {key}: {problem}");
+        self.error(key, message);
     }
 
     /// Keys that nobody asked for, each with the key it may have been meant to be.
@@ -196,7 +208,10 @@ impl<'a> Reader<'a> {
         let misspelt = unknown
             .into_iter()
             .filter(|key| key.contains("did you mean"));
-        errors.extend(misspelt.map(|key| format!("Unknown configuration {key}")));
+        errors.extend(misspelt.map(|hint| Fault {
+            key: hint.split(' ').next().unwrap_or_default().to_owned(),
+            message: format!("Unknown configuration {hint}"),
+        }));
         Err(ConfigErrors(errors))
     }
 }

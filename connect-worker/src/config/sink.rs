@@ -37,18 +37,20 @@ pub(super) fn consumed(reader: &mut Reader<'_>) -> Consumed {
 fn check_apart(reader: &mut Reader<'_>, topics: &Topics, dead_letters: &str) {
     match topics {
         Topics::Named(names) if names.iter().any(|name| name == dead_letters) => {
-            reader.error(format!(
+            let message = format!(
                 "The DLQ topic '{dead_letters}' may not be included in the list of topics \
-                 (\"topics={}\") consumed by the connector",
-                names.join(",")
-            ));
+                 ('topics=[{}]') consumed by the connector",
+                names.join(", ")
+            );
+            reader.error("topics", message);
         }
         Topics::Matching(regex) if regex.is_match(dead_letters) => {
             let written = reader.text("topics.regex").unwrap_or_default();
-            reader.error(format!(
+            let message = format!(
                 "The DLQ topic '{dead_letters}' may not be included in the regex matching \
-                 topics (\"topics.regex={written}\") consumed by the connector"
-            ));
+                 topics ('topics.regex={written}') consumed by the connector"
+            );
+            reader.error("topics.regex", message);
         }
         _ => {}
     }
@@ -66,12 +68,17 @@ fn topics(reader: &mut Reader<'_>) -> Option<Topics> {
             }
         },
         (false, Some(_)) => {
-            reader
-                .error("topics and topics.regex are mutually exclusive options, but both are set.");
+            let message =
+                "topics and topics.regex are mutually exclusive options, but both are set.";
+            // Told of each of the two.
+            reader.error("topics", message);
+            reader.error("topics.regex", message);
             None
         }
         (true, None) => {
-            reader.error("Must configure one of topics or topics.regex");
+            let message = "Must configure one of topics or topics.regex";
+            reader.error("topics", message);
+            reader.error("topics.regex", message);
             None
         }
     }
@@ -97,7 +104,7 @@ pub(super) fn database(
     let url = reader.required("connection.url")?;
     let database = driver_url(url, user, password);
     database
-        .map_err(|error| reader.error(error.to_string()))
+        .map_err(|error| reader.error("connection.url", error.to_string()))
         .ok()
 }
 
@@ -116,7 +123,8 @@ pub(super) fn assemble(
     target: Target,
 ) -> Option<SinkConfig> {
     if target.tables.delete && target.tables.key != KeyMode::RecordKey {
-        reader.error("Primary key mode must be 'record_key' when delete support is enabled");
+        let message = "Primary key mode must be 'record_key' when delete support is enabled";
+        reader.error("delete.enabled", message);
     }
     Some(SinkConfig {
         tasks_max: common.tasks_max,

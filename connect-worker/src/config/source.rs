@@ -229,7 +229,8 @@ fn mode(reader: &mut Reader<'_>, maker: Maker) -> Option<Mode> {
         None => return None,
     };
     if timestamp && timestamps.is_empty() {
-        reader.error("timestamp.column.name is needed in the modes with a timestamp");
+        let message = "timestamp.column.name is needed in the modes with a timestamp";
+        reader.error("timestamp.column.name", message);
     }
     Some(Mode {
         incrementing: incrementing.then_some(column),
@@ -282,6 +283,7 @@ fn selection(reader: &mut Reader<'_>) -> Option<TableSelection> {
         (None, [true, true, false]) => Some(TableSelection::Matching(patterns)),
         _ => {
             reader.error(
+                "table.whitelist",
                 "Only one of query, table.whitelist, table.blacklist and table.include.list may \
                  be given",
             );

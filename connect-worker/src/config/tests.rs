@@ -194,7 +194,8 @@ fn every_fault_is_named_in_one_answer() {
         ],
     );
     properties.remove("connection.url");
-    let errors = SinkConfig::parse(&properties).unwrap_err().0;
+    let errors = SinkConfig::parse(&properties).unwrap_err();
+    let errors: Vec<_> = errors.0.into_iter().map(|fault| fault.message).collect();
     for expected in [
         "Missing required configuration \"connection.url\" which has no default value.",
         "Invalid value multi for configuration insert.mode: Invalid enumerator",

@@ -7,11 +7,11 @@ use crate::transforms::{
     VALUE_TO_KEY,
 };
 
-const CLASSES: [&str; 4] = [
-    VALUE_TO_KEY,
+pub(super) const CLASSES: [&str; 4] = [
     EXTRACT_FIELD_OF_KEY,
     EXTRACT_FIELD_OF_VALUE,
     REGEX_ROUTER,
+    VALUE_TO_KEY,
 ];
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Vec<TransformRule> {

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -7,6 +8,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
 
 use super::error::ConnectError;
 use crate::env::Properties;
@@ -43,34 +45,52 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CreateConnector {
-    pub(super) name: String,
-    #[serde(deserialize_with = "properties")]
-    pub(super) config: Properties,
+pub(crate) struct CreateConnector {
     #[serde(default)]
-    pub(super) initial_state: Target,
+    pub(crate) name: String,
+    #[serde(deserialize_with = "properties")]
+    pub(crate) config: Properties,
+    #[serde(default)]
+    pub(crate) initial_state: Target,
 }
 
 /// The body of a `PUT …/config`.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-pub(super) struct PutConfig {
+pub(crate) struct PutConfig {
     #[serde(deserialize_with = "properties")]
-    pub(super) config: Properties,
+    pub(crate) config: Properties,
+}
+
+/// The body of a `PATCH …/config`: null removes a key.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct PatchConfig {
+    #[serde(deserialize_with = "changes")]
+    pub(super) changes: BTreeMap<String, Option<String>>,
+}
+
+/// A key without a value counts as absent.
+fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Properties, D::Error> {
+    let changes = changes(deserializer)?.into_iter();
+    Ok(changes
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect())
 }
 
 /// Numbers and booleans become text, as Connect takes them.
-fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Properties, D::Error> {
-    use serde_json::Value;
+fn changes<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Option<String>>, D::Error> {
     let members = serde_json::Map::<String, Value>::deserialize(deserializer)?;
     let text = |(key, value): (String, Value)| match value {
-        Value::String(text) => Some(Ok((key, text))),
-        Value::Number(number) => Some(Ok((key, number.to_string()))),
-        Value::Bool(flag) => Some(Ok((key, flag.to_string()))),
-        Value::Null => None,
-        Value::Array(_) | Value::Object(_) => Some(Err(de::Error::custom(format!(
+        Value::String(text) => Ok((key, Some(text))),
+        Value::Number(number) => Ok((key, Some(number.to_string()))),
+        Value::Bool(flag) => Ok((key, Some(flag.to_string()))),
+        Value::Null => Ok((key, None)),
+        Value::Array(_) | Value::Object(_) => Err(de::Error::custom(format!(
             "configuration \"{key}\" is not a text"
-        )))),
+        ))),
     };
-    members.into_iter().filter_map(text).collect()
+    members.into_iter().map(text).collect()
 }

@@ -1,16 +1,16 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::HttpResponse;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Data, Path, Query};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::body::{CreateConnector, Json, PutConfig};
+use super::body::{CreateConnector, Json, PatchConfig, PutConfig};
 use super::error::ConnectError;
 use super::lifecycle::to_its_end;
 use crate::env::Properties;
-use crate::supervisor::Supervisor;
 use crate::supervisor::status::{ConnectorInfo, ConnectorStatus, TaskInfo, TaskReport};
+use crate::supervisor::{Supervisor, SupervisorError};
 
 type Answer<T> = Result<web::Json<T>, ConnectError>;
 
@@ -19,27 +19,39 @@ pub(super) async fn list(
     supervisor: Data<Supervisor>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Answer<Value> {
-    let asks = |what: &str| {
-        query
-            .iter()
-            .any(|(key, value)| key == "expand" && value == what)
-    };
+    let expands = query.iter().filter(|(key, _)| key == "expand");
+    let expands: BTreeSet<_> = expands.map(|(_, what)| what.as_str()).collect();
     let names = supervisor.names()?;
-    if !asks("status") && !asks("info") {
+    if expands.is_empty() {
         return Ok(web::Json(json!(names)));
     }
     let mut connectors = BTreeMap::new();
     for name in names {
-        let mut parts = serde_json::Map::new();
-        if asks("status") {
-            parts.insert("status".to_owned(), json!(supervisor.status(&name)?));
+        match expanded(&supervisor, &name, &expands) {
+            Ok(parts) => {
+                connectors.insert(name, parts);
+            }
+            // Deleted meanwhile.
+            Err(SupervisorError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
         }
-        if asks("info") {
-            parts.insert("info".to_owned(), json!(supervisor.info(&name)?));
-        }
-        connectors.insert(name, parts);
     }
     Ok(web::Json(json!(connectors)))
+}
+
+fn expanded(
+    supervisor: &Supervisor,
+    name: &str,
+    expands: &BTreeSet<&str>,
+) -> Result<Map<String, Value>, SupervisorError> {
+    let mut parts = Map::new();
+    if expands.contains("status") {
+        parts.insert("status".to_owned(), json!(supervisor.status(name)?));
+    }
+    if expands.contains("info") {
+        parts.insert("info".to_owned(), json!(supervisor.info(name)?));
+    }
+    Ok(parts)
 }
 
 pub(super) async fn create(
@@ -85,7 +97,16 @@ pub(super) async fn put_config(
     })
 }
 
-pub(super) async fn delete(
+pub(super) async fn patch_config(
+    supervisor: Data<Supervisor>,
+    name: Path<String>,
+    Json(request): Json<PatchConfig>,
+) -> Answer<ConnectorInfo> {
+    let patch = async move { supervisor.patch(&name, request.changes).await };
+    Ok(web::Json(to_its_end(patch).await?))
+}
+
+pub(super) async fn remove(
     supervisor: Data<Supervisor>,
     name: Path<String>,
 ) -> Result<HttpResponse, ConnectError> {
@@ -113,4 +134,16 @@ pub(super) async fn task_status(
 ) -> Answer<TaskReport> {
     let (name, task) = path.into_inner();
     Ok(web::Json(supervisor.task_status(&name, task)?))
+}
+
+pub(super) async fn topics(supervisor: Data<Supervisor>, name: Path<String>) -> web::Json<Value> {
+    web::Json(json!({name.as_str(): {"topics": supervisor.topics(&name)}}))
+}
+
+pub(super) async fn forget_topics(
+    supervisor: Data<Supervisor>,
+    name: Path<String>,
+) -> HttpResponse {
+    supervisor.forget_topics(&name);
+    HttpResponse::Accepted().finish()
 }

@@ -33,6 +33,10 @@ impl ConnectError {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
     /// What Connect's web server says where its API says nothing.
     pub(super) fn plain(status: StatusCode) -> Self {
         Self {
@@ -70,6 +74,7 @@ impl From<SupervisorError> for ConnectError {
             | SupervisorError::Standby(_)
             | SupervisorError::Unusable(..) => StatusCode::CONFLICT,
             SupervisorError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            SupervisorError::Broker(..) => StatusCode::INTERNAL_SERVER_ERROR,
             SupervisorError::Invalid { .. } | SupervisorError::BadRequest(_) => {
                 StatusCode::BAD_REQUEST
             }

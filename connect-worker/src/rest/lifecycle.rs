@@ -27,7 +27,7 @@ pub(super) async fn to_its_end<T: Send + 'static>(
     }
 }
 
-/// As in Connect: 204 without parameters, else 202 and the status.
+/// As in Connect: 204 without parameters, else 202 and what is restarted.
 pub(super) async fn restart(
     supervisor: Data<Supervisor>,
     name: Path<String>,
@@ -37,12 +37,12 @@ pub(super) async fn restart(
         include_tasks,
         only_failed,
     } = restart;
-    let (changing, named) = (supervisor.clone().into_inner(), name.clone());
-    to_its_end(async move { changing.restart(&named, include_tasks, only_failed).await }).await?;
+    let restart = async move { supervisor.restart(&name, include_tasks, only_failed).await };
+    let status = to_its_end(restart).await?;
     if !include_tasks && !only_failed {
         return Ok(HttpResponse::NoContent().finish());
     }
-    Ok(HttpResponse::Accepted().json(supervisor.status(&name)?))
+    Ok(HttpResponse::Accepted().json(status))
 }
 
 pub(super) async fn restart_task(

@@ -1,11 +1,14 @@
 use std::time::Duration;
 
+use actix_web::HttpResponse;
 use actix_web::web::{self, Data};
 use rdkafka::error::KafkaResult;
 use rdkafka::producer::{BaseProducer, Producer};
 use serde::Serialize;
 use shared::kafka::KafkaSettings;
 use tokio::sync::OnceCell;
+
+use crate::supervisor::Supervisor;
 
 /// The Kafka cluster this worker works for.
 pub struct Cluster {
@@ -53,4 +56,24 @@ pub(super) async fn root(cluster: Data<Cluster>) -> web::Json<Root> {
         commit: "connect-worker",
         kafka_cluster_id: cluster.id().await,
     })
+}
+
+/// `GET /health`, in Connect since 4.0.
+#[derive(Serialize)]
+struct WorkerStatus {
+    status: &'static str,
+    message: &'static str,
+}
+
+pub(super) async fn health(supervisor: Data<Supervisor>) -> HttpResponse {
+    match supervisor.names() {
+        Ok(_) => HttpResponse::Ok().json(WorkerStatus {
+            status: "healthy",
+            message: "Worker has completed startup and is ready to handle requests.",
+        }),
+        Err(_) => HttpResponse::ServiceUnavailable().json(WorkerStatus {
+            status: "starting",
+            message: "Worker is still starting up.",
+        }),
+    }
 }

@@ -1,8 +1,9 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaErrorCode;
 use sea_orm::{DatabaseConnection, DbErr};
 use shared::crash_point;
@@ -49,6 +50,8 @@ pub struct Task {
     consumer: Option<BatchConsumer>,
     topic_ensured: bool,
     topics: Subscription,
+    /// Since they were last taken.
+    consumed: BTreeSet<String>,
     work: Work,
 }
 
@@ -99,6 +102,7 @@ impl Task {
             kafka,
             consumer: None,
             topic_ensured: false,
+            consumed: BTreeSet::new(),
             work,
         })
     }
@@ -136,6 +140,11 @@ impl Task {
         if let Some(written) = written {
             crash_point("sink::written");
             consumer.commit(&batch);
+            for message in &batch {
+                if !self.consumed.contains(message.topic()) {
+                    self.consumed.insert(message.topic().to_owned());
+                }
+            }
             return Ok(Step::Wrote(written));
         }
         drop(batch);
@@ -145,6 +154,11 @@ impl Task {
         } else {
             Step::Waited
         })
+    }
+
+    /// The topics of the records since the last call.
+    pub fn take_consumed(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.consumed)
     }
 
     /// Commits what is written and leaves the group.

@@ -15,6 +15,7 @@ use super::offsets::{OffsetStore, Partition};
 use super::reader::{Batch, ReadError, Reader};
 use super::record::{RecordMaker, record_schema};
 use super::relation::Relation;
+use crate::active_topics::ActiveTopics;
 use crate::config::{SourceConfig, TableSelection};
 use crate::dialect::TableName;
 use crate::sink::{TaskError, TaskId, is_refusal, open_database};
@@ -28,6 +29,7 @@ pub struct Task {
     config: SourceConfig,
     kafka: KafkaSettings,
     offsets: OffsetStore,
+    active: ActiveTopics,
     db: DatabaseConnection,
     producer: FactProducer,
     maker: RecordMaker,
@@ -93,6 +95,7 @@ impl Task {
         config: SourceConfig,
         kafka: &KafkaSettings,
         offsets: OffsetStore,
+        active: ActiveTopics,
     ) -> Result<Self, TaskError> {
         let db = open_database(&config.database).await;
         let db = db.map_err(|error| TaskError::of_url(&error))?;
@@ -103,6 +106,7 @@ impl Task {
             config,
             kafka: kafka.clone(),
             offsets,
+            active,
             db,
             producer,
             tables: Vec::new(),
@@ -297,7 +301,10 @@ impl Task {
                 Trouble::Task(TaskError::Table(text))
             }
             _ => Trouble::Broker(error.to_string()),
-        })
+        })?;
+        let topics: BTreeSet<_> = records.into_iter().map(|record| record.topic).collect();
+        self.active.add(&self.id.connector, topics);
+        Ok(())
     }
 
     async fn ensure_topics(&mut self, records: &[OutRecord]) -> Result<(), Trouble> {

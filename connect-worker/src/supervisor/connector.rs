@@ -1,7 +1,7 @@
 use super::Environment;
 use super::letter_count::LetterCount;
 use super::runner::Runner;
-use super::status::{ConnectorReport, ConnectorStatus, State, TaskReport};
+use super::status::{ConnectorReport, ConnectorStatus, State, TaskReport, VERSION};
 use crate::config::{ConnectorConfig, Kind};
 use crate::dead_letters::SinkLetters;
 use crate::env::Properties;
@@ -109,6 +109,7 @@ impl Connector {
         let connector = ConnectorReport {
             state,
             worker_id: worker_id.to_owned(),
+            version: VERSION,
             trace: self.failure.clone(),
         };
         let tasks = self
@@ -130,7 +131,7 @@ pub(super) fn configured(
     environment: &Environment,
     properties: &Properties,
 ) -> Result<ConnectorConfig, String> {
-    let resolved = environment.env.resolve(properties);
+    let resolved = environment.resolve(properties);
     if !resolved.missing.is_empty() {
         let names: Vec<_> = resolved.missing.into_iter().collect();
         return Err(format!(
@@ -200,6 +201,7 @@ impl Task {
             id: self.id.number,
             state,
             worker_id: worker_id.to_owned(),
+            version: VERSION,
             trace,
         }
     }

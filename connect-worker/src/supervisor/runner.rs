@@ -73,8 +73,13 @@ async fn drive(
     match config {
         ConnectorConfig::Sink(config) => drive_sink(id, config, environment, stop).await,
         ConnectorConfig::Source(config) => {
-            let offsets = environment.offsets.clone();
-            let task = source::Task::new(id.clone(), config, &environment.kafka, offsets).await?;
+            let Environment {
+                kafka,
+                offsets,
+                topics,
+                ..
+            } = environment.clone();
+            let task = source::Task::new(id.clone(), config, &kafka, offsets, topics).await?;
             task.run(stop).await
         }
     }
@@ -90,7 +95,8 @@ async fn drive_sink(
     let mut task = Task::new(id.clone(), config, kafka, metrics).await?;
     let ended = loop {
         match task.step(stop).await {
-            Ok(Step::Wrote(_) | Step::Waited) => {}
+            Ok(Step::Wrote(_)) => environment.topics.add(&id.connector, task.take_consumed()),
+            Ok(Step::Waited) => {}
             Ok(Step::Stopped) => break Ok(()),
             Err(error) => break Err(error),
         }

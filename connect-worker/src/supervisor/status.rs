@@ -18,6 +18,8 @@ pub enum State {
     Unassigned,
 }
 
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 #[derive(Debug, Clone, Serialize)]
 pub struct ConnectorInfo {
     pub name: String,
@@ -52,6 +54,8 @@ pub struct ConnectorStatus {
 pub struct ConnectorReport {
     pub state: State,
     pub worker_id: String,
+    /// Of the plugin.
+    pub version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
 }
@@ -61,6 +65,8 @@ pub struct TaskReport {
     pub id: usize,
     pub state: State,
     pub worker_id: String,
+    /// Of the plugin.
+    pub version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
 }
@@ -81,11 +87,26 @@ impl ConnectorInfo {
 }
 
 impl ConnectorStatus {
+    /// With what a restart will restart.
+    pub(super) fn restarting(mut self, include_tasks: bool, only_failed: bool) -> Self {
+        let restarts = |state| !only_failed || state == State::Failed;
+        if restarts(self.connector.state) {
+            self.connector.state = State::Restarting;
+        }
+        for task in self.tasks.iter_mut().filter(|_| include_tasks) {
+            if restarts(task.state) {
+                task.state = State::Restarting;
+            }
+        }
+        self
+    }
+
     /// While somebody changes the connector, or where another worker runs it.
     pub fn without_tasks(name: &str, state: State, worker_id: &str, kind: Kind) -> Self {
         let connector = ConnectorReport {
             state,
             worker_id: worker_id.to_owned(),
+            version: VERSION,
             trace: None,
         };
         Self {
