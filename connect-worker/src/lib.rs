@@ -15,6 +15,7 @@ pub mod rest;
 pub mod settings;
 pub mod sink;
 pub mod source;
+pub mod standalone;
 pub mod store;
 pub mod supervisor;
 pub mod transforms;
@@ -35,6 +36,7 @@ pub use active_topics::ActiveTopics;
 use rest::Cluster;
 use sink::SinkMetrics;
 use source::OffsetStore;
+use standalone::{NewConnector, WorkerFile};
 use supervisor::{Environment, Supervisor};
 
 /// A worker as its starter holds it: `address()`, `stop()`.
@@ -45,6 +47,39 @@ pub type Worker = Service;
 pub async fn start(settings: Settings, env: EnvSource) -> anyhow::Result<Worker> {
     let offsets = OffsetStore::new(settings.kafka.clone(), settings.store.clone());
     let (worker, _) = launch(settings, env, Properties::new(), offsets)?;
+    Ok(worker)
+}
+
+/// Starts a worker as Connect's standalone script does: with these connectors, kept in
+/// memory, and the offsets of sources in a file.
+pub async fn start_standalone(
+    worker: WorkerFile,
+    connectors: Vec<NewConnector>,
+    env: EnvSource,
+) -> anyhow::Result<Worker> {
+    let WorkerFile {
+        settings,
+        defaults,
+        offsets,
+        ignored,
+    } = worker;
+    if !ignored.is_empty() {
+        tracing::warn!(keys = ignored.join(", "), "worker properties ignored");
+    }
+    let kept = OffsetStore::in_file(&offsets)
+        .with_context(|| format!("offset.storage.file.filename={}", offsets.display()))?;
+    let (worker, supervisor) = launch(settings, env, defaults, kept)?;
+    for NewConnector {
+        name,
+        properties,
+        target,
+    } in connectors
+    {
+        if let Err(error) = supervisor.create(&name, properties, target).await {
+            worker.stop().await;
+            return Err(anyhow::Error::new(error).context(format!("connector {name}")));
+        }
+    }
     Ok(worker)
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use connect_worker::standalone::{read_connector, read_worker};
 use connect_worker::{EnvSource, Settings};
 use shared::http::ask_ready;
 use shared::{service, settings, telemetry};
@@ -13,15 +14,26 @@ use shared::{service, settings, telemetry};
 /// Settings come from the defaults, then the file, then environment variables such as
 /// CONNECT_WORKER__KAFKA__BOOTSTRAP_SERVERS.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, override_usage = USAGE)]
 struct Arguments {
     /// A TOML file of settings.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Asks the one that runs here, by the same settings, whether it is ready; exits with 0 if so.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "standalone")]
     health: bool,
+    /// Start as Connect's connect-standalone does: the worker's properties come from this
+    /// file, connectors from the files after it, and offsets of sources go to the worker's
+    /// offset.storage.file.filename. Environment variables set what Connect has no key for.
+    #[arg(long, value_name = "WORKER.PROPERTIES", conflicts_with = "config")]
+    standalone: Option<PathBuf>,
+    /// Connectors of a standalone worker, as Java properties or as JSON.
+    #[arg(value_name = "CONNECTOR.PROPERTIES", requires = "standalone")]
+    connectors: Vec<PathBuf>,
 }
+
+const USAGE: &str = "connect-worker [--config FILE] [--health]\n       \
+    connect-worker --standalone WORKER.PROPERTIES [CONNECTOR.PROPERTIES]...";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -34,7 +46,16 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         return Ok(ask_ready(settings.http.bind)?);
     }
     telemetry::init(&settings.log);
-    let worker = connect_worker::start(settings, EnvSource::process()).await?;
+    let env = EnvSource::process();
+    let worker = match arguments.standalone {
+        Some(file) => {
+            let worker = read_worker(&file, settings)?;
+            let connectors = arguments.connectors.iter();
+            let connectors: Result<_, _> = connectors.map(|file| read_connector(file)).collect();
+            connect_worker::start_standalone(worker, connectors?, env).await?
+        }
+        None => connect_worker::start(settings, env).await?,
+    };
     service::run(worker)
         .await
         .map_err(anyhow::Error::from_boxed)

@@ -8,6 +8,7 @@
 mod catalog;
 mod column;
 mod gaps;
+mod offset_file;
 mod offsets;
 mod reader;
 mod record;

@@ -49,6 +49,8 @@ pub enum StoreError {
     Starting,
     #[error("the worker's topic does not answer: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
+    #[error("the offsets file cannot be written: {0}")]
+    File(#[from] std::io::Error),
     #[error(transparent)]
     Topic(#[from] TopicError),
 }
@@ -57,7 +59,7 @@ impl StoreError {
     /// Whether waiting may help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Starting | Self::Kafka(_) => true,
+            Self::Starting | Self::Kafka(_) | Self::File(_) => true,
             Self::Topic(error) => error.is_transient(),
         }
     }

@@ -1,6 +1,8 @@
 //! How far each source is, in a compacted topic, as Connect's own offsets are.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDateTime, Timelike};
@@ -10,6 +12,7 @@ use shared::kafka::KafkaSettings;
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
+use super::offset_file::OffsetFile;
 use crate::settings::StoreSettings;
 use crate::store::{CompactedTopic, StoreError};
 
@@ -86,9 +89,19 @@ impl Offset {
     }
 }
 
-/// The topic that keeps them, opened when first needed.
+/// Where they are kept.
 #[derive(Debug, Clone)]
-pub struct OffsetStore {
+pub struct OffsetStore(Place);
+
+#[derive(Debug, Clone)]
+enum Place {
+    Topic(OffsetTopic),
+    File(OffsetFile),
+}
+
+/// Opened when first needed.
+#[derive(Debug, Clone)]
+struct OffsetTopic {
     kafka: KafkaSettings,
     settings: StoreSettings,
     /// Reads the topic for as long as the store lives; HTTP handlers have others.
@@ -99,17 +112,25 @@ pub struct OffsetStore {
 impl OffsetStore {
     /// It lives on the caller's runtime.
     pub fn new(kafka: KafkaSettings, settings: StoreSettings) -> Self {
-        Self {
+        Self(Place::Topic(OffsetTopic {
             kafka,
             settings,
             runtime: Handle::current(),
             topic: Arc::default(),
-        }
+        }))
+    }
+
+    /// For a worker that is alone. A missing file is an empty one.
+    pub fn in_file(path: &Path) -> io::Result<Self> {
+        OffsetFile::open(path).map(|file| Self(Place::File(file)))
     }
 
     /// How far a connector is.
     pub async fn of(&self, connector: &str) -> Result<BTreeMap<Partition, Offset>, StoreError> {
-        let rows = self.topic().await?.rows();
+        let rows = match &self.0 {
+            Place::Topic(topic) => topic.open().await?.rows(),
+            Place::File(file) => file.rows(),
+        };
         let own = rows.iter().filter_map(|(key, offset)| {
             let key: Json = serde_json::from_str(key).ok()?;
             (key.get(0)?.as_str()? == connector).then_some(())?;
@@ -133,8 +154,11 @@ impl OffsetStore {
     ) -> Result<(), StoreError> {
         let offset = offset.map(|offset| offset.to_json().to_string());
         let offset = offset.as_deref().map(str::as_bytes);
-        let topic = self.topic().await?;
-        Ok(topic.put(&key(connector, partition), offset).await?)
+        let key = key(connector, partition);
+        match &self.0 {
+            Place::Topic(topic) => Ok(topic.open().await?.put(&key, offset).await?),
+            Place::File(file) => Ok(file.put(&key, offset).await?),
+        }
     }
 
     /// Forgets how far a connector is.
@@ -144,8 +168,10 @@ impl OffsetStore {
         }
         Ok(())
     }
+}
 
-    async fn topic(&self) -> Result<&CompactedTopic, StoreError> {
+impl OffsetTopic {
+    async fn open(&self) -> Result<&CompactedTopic, StoreError> {
         let open = || async {
             let (kafka, settings) = (self.kafka.clone(), self.settings.clone());
             let opening = self.runtime.spawn(async move {
