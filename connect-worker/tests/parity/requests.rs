@@ -282,11 +282,7 @@ fn lives(config: &Value) -> Vec<Step> {
     let create = json!({"name": "NAME", "config": config});
     vec![
         send(Method::POST, "/connectors", create.clone()),
-        once(
-            "/connectors/NAME/status",
-            "/tasks/0/state",
-            json!("RUNNING"),
-        ),
+        settled("RUNNING", "RUNNING"),
         send(Method::POST, "/connectors", create),
         get("/connectors"),
         get("/connectors/NAME"),
@@ -327,10 +323,13 @@ fn changes(config: &Value) -> Vec<Step> {
     vec![
         send(Method::PUT, path, config.clone()),
         send(Method::PUT, path, with(config, "tasks.max", json!("2"))),
-        once(
+        Until(
             "/connectors/NAME/status",
-            "/tasks/1/state",
-            json!("RUNNING"),
+            vec![
+                ("/connector/state", json!("RUNNING")),
+                ("/tasks/0/state", json!("RUNNING")),
+                ("/tasks/1/state", json!("RUNNING")),
+            ],
         ),
         send(
             Method::PATCH,
@@ -459,11 +458,7 @@ fn ends(config: &Value) -> Vec<Step> {
         act(Method::DELETE, "/connectors/NAME"),
         get("/connectors"),
         send(Method::PUT, "/connectors/NAME/config", config.clone()),
-        once(
-            "/connectors/NAME/status",
-            "/connector/state",
-            json!("RUNNING"),
-        ),
+        settled("RUNNING", "RUNNING"),
         act(Method::DELETE, "/connectors/NAME"),
     ]
 }
