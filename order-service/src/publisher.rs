@@ -6,6 +6,8 @@
 
 mod job;
 mod session;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::sync::Arc;

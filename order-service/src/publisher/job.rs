@@ -86,9 +86,15 @@ impl Job {
         self.deadline
     }
 
-    pub(super) fn acknowledge(self) {
+    pub(super) fn acknowledge(self) -> Publication {
         // A client that has gone needs no answer.
         self.committed.send(()).ok();
+        self.publication
+    }
+
+    /// The publication, if it has left for the broker.
+    pub(super) fn sent(self) -> Option<Publication> {
+        self.stage.is(SENT).then_some(self.publication)
     }
 }
 

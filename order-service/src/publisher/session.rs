@@ -8,7 +8,7 @@ use shared::crash_point;
 use shared::kafka::set_default;
 use tokio::time::Instant;
 
-use super::Job;
+use super::Publication;
 use crate::settings::{PublisherSettings, Topics};
 
 /// How long one commit call may block.
@@ -74,23 +74,20 @@ pub(super) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Writes the jobs in one transaction. After an error the session is of no use any
+    /// Writes the publications in one transaction. After an error the session is of no use any
     /// more: whether the transaction was committed is for its successor to settle.
     ///
     /// A transaction costs by the partitions it touches, so all of its orders go to one.
     pub(super) fn commit(
         &self,
-        jobs: &[Job],
+        publications: &[&Publication],
         partition: i32,
         deadline: Instant,
     ) -> KafkaResult<()> {
-        if jobs.is_empty() {
-            return Ok(());
-        }
         self.producer.begin_transaction()?;
         crash_point("order::begun");
-        for job in jobs {
-            self.send(job, partition, deadline)?;
+        for publication in publications {
+            self.send(publication, partition, deadline)?;
         }
         crash_point("order::sent");
         // `commit_transaction` would flush in steps of 100 ms.
@@ -104,9 +101,13 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn send(&self, job: &Job, partition: i32, deadline: Instant) -> KafkaResult<()> {
+    fn send(
+        &self,
+        publication: &Publication,
+        partition: i32,
+        deadline: Instant,
+    ) -> KafkaResult<()> {
         let topics = &self.settings.topics;
-        let publication = &job.publication;
         if let Some(order) = &publication.order {
             let (key, payload) = (order.id.to_string(), order.encode());
             let record = BaseRecord::to(&topics.orders.name)

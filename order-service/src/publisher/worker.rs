@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Job;
 use super::session::{Session, SessionSettings, is_fenced};
+use super::{Job, Publication};
 use crate::metrics::PublishMetrics;
 
 /// How long the coordinator may take to settle an earlier session.
@@ -49,6 +49,8 @@ impl Worker {
         let mut commits = Commits {
             settings: &self.settings,
             session: None,
+            last: Vec::new(),
+            in_doubt: Vec::new(),
             attempts: 0,
             rivals: Rivals::default(),
             health: &self.health,
@@ -123,6 +125,12 @@ impl Gathering {
 struct Commits<'a> {
     settings: &'a SessionSettings,
     session: Option<Session<'a>>,
+    /// The last transaction. Its end may not be in the topics yet.
+    last: Vec<Publication>,
+    /// Sent in sessions that were lost, by requests that are answered. A broker that crashed may
+    /// leave out how their transaction ended; the next one of this producer then decides for their
+    /// records, so it has all of them again: otherwise half of an order could appear.
+    in_doubt: Vec<Publication>,
     attempts: usize,
     rivals: Rivals,
     health: &'a Dependency,
@@ -130,13 +138,14 @@ struct Commits<'a> {
 }
 
 impl Commits<'_> {
-    /// Commits the batch, in a new session after each error, for as long as anybody
-    /// waits for it. Sending a batch again is harmless downstream; answering 201 too
-    /// early would not be.
+    /// Commits the batch, in a new session after each error, for as long as anybody waits for
+    /// it; what was sent by then is part of the next. Sending a batch again is harmless
+    /// downstream; answering 201 too early would not be.
     fn commit(&mut self, mut jobs: Vec<Job>) -> Result<(), PublisherStopped> {
         let mut backoff = Backoff::default();
         loop {
-            jobs.retain(Job::is_awaited);
+            let given_up = jobs.extract_if(.., |job| !job.is_awaited());
+            self.in_doubt.extend(given_up.filter_map(Job::sent));
             let Some(deadline) = jobs.iter().map(Job::deadline).max() else {
                 return Ok(());
             };
@@ -145,7 +154,7 @@ impl Commits<'_> {
                 Ok(()) => {
                     self.metrics.committed(jobs.len(), begun.elapsed());
                     crash_point("order::answering");
-                    jobs.into_iter().for_each(Job::acknowledge);
+                    self.last.extend(jobs.into_iter().map(Job::acknowledge));
                     return Ok(());
                 }
                 Err(error) => self.lose_session(&error, begun.elapsed())?,
@@ -165,7 +174,13 @@ impl Commits<'_> {
             }
         };
         jobs.retain(Job::claim);
-        session.commit(jobs, partition, deadline)
+        let claimed = jobs.iter().map(|job| &job.publication);
+        let publications: Vec<_> = self.in_doubt.iter().chain(claimed).collect();
+        if !publications.is_empty() {
+            session.commit(&publications, partition, deadline)?;
+            self.last = std::mem::take(&mut self.in_doubt);
+        }
+        Ok(())
     }
 
     /// Round robin, also over the attempts at one batch: a partition may be without a
@@ -178,7 +193,7 @@ impl Commits<'_> {
 
     fn reopen_if_lost(&mut self) -> Result<(), PublisherStopped> {
         let begun = Instant::now();
-        match self.attempt(&mut Vec::new(), begun) {
+        match self.attempt(&mut Vec::new(), begun + OPENING) {
             Ok(()) => Ok(()),
             Err(error) => self.lose_session(&error, begun.elapsed()),
         }
@@ -188,6 +203,7 @@ impl Commits<'_> {
         tracing::warn!(%error, "producer session lost; what it had not committed is sent again");
         self.metrics.lost_sessions.inc();
         self.session = None;
+        self.in_doubt.append(&mut self.last);
         self.health.down(error.to_string());
         // Beyond the timeout it was the coordinator that fenced us, not a rival.
         let timeout = Duration::from_millis(self.settings.publisher.transaction_timeout_ms);
