@@ -168,6 +168,8 @@ fn consumer(kafka: &KafkaSettings, name: &str) -> Result<StreamConsumer, KafkaEr
         // It is no member of a group; librdkafka wants a name all the same.
         .set("group.id", name)
         .set("enable.partition.eof", "true")
+        // The end is told after an empty fetch, and a start waits for it.
+        .set("fetch.wait.max.ms", "100")
         .create()?;
     consumer.assign(&start)?;
     Ok(consumer)
