@@ -35,6 +35,17 @@ fn released_and_reserved(released: i64, reserved: i64) -> Vec<(String, i64)> {
     ]
 }
 
+/// An order of 4 of 10 pieces, however often it was cancelled.
+async fn given_back_once(world: &World, product: i64, order: OrderId) -> anyhow::Result<()> {
+    // All releases are before this order in the product's partition.
+    world.orders[0]
+        .place_and_wait(&world.new_order(product, 1))
+        .await?;
+    assert_eq!(movements(world, order).await?, released_and_reserved(4, -4));
+    assert_eq!(world.catalog.stock(product).await?, 9);
+    Ok(())
+}
+
 async fn a_cancelled_order_gives_its_stock_back_once(world: &World) -> anyhow::Result<()> {
     let product = world.new_product(10).await?;
     let order = world.orders[0]
@@ -54,15 +65,7 @@ async fn a_cancelled_order_gives_its_stock_back_once(world: &World) -> anyhow::R
         })
         .await?;
     }
-    // The repeated releases are before this order in the product's partition.
-    world.orders[0]
-        .place_and_wait(&world.new_order(product, 1))
-        .await?;
-    assert_eq!(
-        movements(world, order.id).await?,
-        released_and_reserved(4, -4)
-    );
-    assert_eq!(world.catalog.stock(product).await?, 9);
+    given_back_once(world, product, order.id).await?;
     let expected = ["release CANCELLED", "reserve CONFIRMED"]
         .map(str::to_owned)
         .to_vec();
@@ -125,16 +128,7 @@ async fn an_order_cancelled_on_both_instances_at_once_gives_its_stock_back_once(
     for answer in try_join_all(cancels).await? {
         answer.expect(202)?;
     }
-    // All releases are before this order in the product's partition.
-    world.orders[0]
-        .place_and_wait(&world.new_order(product, 1))
-        .await?;
-    assert_eq!(
-        movements(world, order.id).await?,
-        released_and_reserved(4, -4)
-    );
-    assert_eq!(world.catalog.stock(product).await?, 9);
-    Ok(())
+    given_back_once(world, product, order.id).await
 }
 
 async fn a_release_that_comes_first_rejects_the_order_for_ever(
