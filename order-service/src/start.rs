@@ -12,7 +12,6 @@ use shared::http::{Common, Health, HttpServer, serve};
 use shared::kafka::{TopicError, ensure_topics, watch_broker};
 use shared::service::{Service, Tasks};
 use shared::{database, settings};
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -137,10 +136,9 @@ impl Duties {
         tasks.spawn("broker", watch_broker(kafka, broker, duties.stop.clone()));
         tasks.spawn("topics", Arc::clone(&duties).topics());
         tasks.spawn("database", Arc::clone(&duties).tables());
-        let runtime = Handle::current();
         tasks.spawn(
             "publisher",
-            Arc::clone(&duties).after_topics(move || worker.run(&runtime)),
+            Arc::clone(&duties).after_topics(move || worker.run()),
         );
         let follower = duties.follower();
         tasks.spawn(

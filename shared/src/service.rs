@@ -116,6 +116,15 @@ impl Service {
         self.http.stop(true).await;
         self.tasks.stop().await;
     }
+
+    /// As a crash: connections break, and no request or task is waited for. `end` ends the
+    /// runtime that this service has for itself, and with it all that still runs; threads that
+    /// block end by themselves.
+    pub async fn kill(self, end: impl FnOnce()) {
+        self.http.stop(false).await;
+        end();
+        self.tasks.stop.cancel();
+    }
 }
 
 /// The life of a service's process: until Ctrl-C or SIGTERM, or until it cannot go on.

@@ -9,7 +9,6 @@ use rdkafka::{Offset, TopicPartitionList};
 use shared::contract::{Delta, DeltaKind, OrderId, ProductId};
 use shared::http::Health;
 use shared::kafka::KafkaSettings;
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -74,8 +73,7 @@ async fn what_was_sent_is_sent_again_though_its_request_has_been_answered() {
         metrics,
         stop: stop.clone(),
     };
-    let runtime = Handle::current();
-    let thread = tokio::task::spawn_blocking(move || worker.run(&runtime));
+    let thread = tokio::task::spawn_blocking(move || worker.run());
     while publisher.publish(publication()).await.is_err() {}
 
     cluster.broker_down(1).unwrap();

@@ -6,7 +6,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use shared::backoff::Backoff;
 use shared::crash_point;
 use shared::http::Dependency;
-use tokio::runtime::Handle;
+use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,8 @@ pub(crate) enum PublisherStopped {
         "another instance runs under the same instance id (`{0}`): give each instance its own `instance_id`"
     )]
     SameInstanceId(String),
+    #[error("the publisher has no clock: {0}")]
+    NoClock(#[from] std::io::Error),
 }
 
 /// The publisher's thread. It blocks, so it must not run on a reactor.
@@ -40,7 +42,10 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Publishes until told to stop; what is queued by then is published first.
-    pub(crate) fn run(self, runtime: &Handle) -> Result<(), PublisherStopped> {
+    pub(crate) fn run(self) -> Result<(), PublisherStopped> {
+        // Its own: where the service is killed with its runtime, this thread still ends its
+        // transaction.
+        let runtime = Builder::new_current_thread().enable_time().build()?;
         let mut queue = Queue {
             jobs: self.jobs,
             stop: self.stop,
