@@ -81,11 +81,13 @@ impl EmbeddedBroker {
 fn topics() -> Vec<TopicSettings> {
     let orders = order_service::Topics::default();
     let catalog = catalog_service::Topics::default();
-    vec![
+    let naive = console::NAIVE_TOPICS.map(|name| TopicSettings::new(name, 3));
+    let pair = vec![
         orders.orders,
         orders.catalog_deltas,
         orders.order_outcomes,
         orders.orders_sink_dlq,
         catalog.dead_letters,
-    ]
+    ];
+    [pair, naive.into()].concat()
 }

@@ -7,6 +7,8 @@
 mod broker;
 mod drain;
 mod pair;
+mod part;
+mod recipe;
 mod seed;
 mod welcome;
 
@@ -21,8 +23,8 @@ use shared::{service, telemetry};
 use crate::broker::EmbeddedBroker;
 use crate::pair::{Addresses, Pair, Places};
 
-/// Two order-services, a catalog-service, the sink between them, and a broker, in one
-/// process.
+/// Two order-services, a catalog-service, the sink between them, a broker, and a console that
+/// shows them at work, in one process.
 ///
 /// The embedded broker lives in memory: it has no transaction isolation and forgets
 /// everything at the end, so a stop waits until every order is in the databases. What
@@ -36,8 +38,8 @@ struct Arguments {
     /// A real broker, instead of the embedded one.
     #[arg(long, value_name = "HOST:PORT")]
     kafka: Option<String>,
-    /// Ports: order-services on N+1 and N+11, catalog-service on N+2, connect-worker on
-    /// N+3. With 0 the system picks free ones.
+    /// Ports: the console on N, order-services on N+1 and N+11, catalog-service on N+2,
+    /// connect-worker on N+3. With 0 the system picks free ones.
     #[arg(long, value_name = "N", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(..=65_000))]
     base_port: u16,
     /// What to log: a level, or a filter by module.

@@ -1,15 +1,16 @@
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
-use connect_worker::EnvSource;
+use anyhow::{Context, bail};
+use console::{Blow, Deed};
 use shared::kafka::KafkaSettings;
 use shared::service::Service;
-use shared::settings::{DatabaseSettings, HttpSettings};
+use tokio::sync::mpsc;
 
 use crate::drain;
+use crate::part::Part;
+use crate::recipe::{Name, Recipe, another_port, http};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
@@ -19,11 +20,14 @@ pub(crate) struct Places {
     pub(crate) base_port: u16,
 }
 
-/// Two order-services, one catalog-service, and the sink.
+/// Two order-services, one catalog-service, the sink, and the console that shows them.
 pub(crate) struct Pair {
-    orders: [Service; 2],
-    catalog: Service,
-    worker: Service,
+    recipe: Recipe,
+    /// As in [`Name::ALL`]; what was killed is none.
+    parts: [Option<Part>; 4],
+    places: [SocketAddr; 4],
+    console: Service,
+    blows: mpsc::Receiver<Blow>,
 }
 
 /// Where each service listens.
@@ -32,6 +36,7 @@ pub(crate) struct Addresses {
     pub(crate) order_services: [SocketAddr; 2],
     pub(crate) catalog_service: SocketAddr,
     pub(crate) connect_worker: SocketAddr,
+    pub(crate) console: SocketAddr,
 }
 
 impl Addresses {
@@ -48,132 +53,154 @@ impl Addresses {
 }
 
 impl Places {
-    fn http(&self, offset: u16) -> HttpSettings {
+    fn bind(&self, offset: u16) -> SocketAddr {
         let port = if self.base_port == 0 {
             0
         } else {
             self.base_port + offset
         };
-        HttpSettings {
-            workers: 1,
-            shutdown_timeout_s: 5,
-            ..HttpSettings::on_port(port)
-        }
-    }
-
-    fn database(&self, file: &str) -> DatabaseSettings {
-        DatabaseSettings::at(&format!("sqlite://{}?mode=rwc", self.file(file).display()))
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.data_dir.join(name)
+        SocketAddr::from(([127, 0, 0, 1], port))
     }
 }
 
 impl Pair {
     pub(crate) async fn start(places: &Places, kafka: &KafkaSettings) -> anyhow::Result<Self> {
         create(&places.data_dir)?;
-        let worker = start_worker(places, kafka).await?;
-        let catalog = start_catalog(places, kafka).await?;
-        let connect = format!("http://{}", worker.address());
-        let first = start_orders(places, kafka, &connect, 1).await?;
-        let second = start_orders(places, kafka, &connect, 11).await?;
+        let mut recipe = Recipe {
+            data_dir: places.data_dir.clone(),
+            kafka: kafka.clone(),
+            connect: String::new(),
+        };
+        let start = async |recipe: &Recipe, name: Name| {
+            recipe.start(name, places.bind(name.offset())).await
+        };
+        let sink = start(&recipe, Name::Sink).await?;
+        recipe.connect = url(sink.service.address());
+        let catalog = start(&recipe, Name::Catalog).await?;
+        let first = start(&recipe, Name::FirstOrders).await?;
+        let second = start(&recipe, Name::SecondOrders).await?;
+        let parts = [sink, catalog, first, second];
+        let addresses = [0, 1, 2, 3].map(|at| parts[at].service.address());
+        let (breaker, blows) = mpsc::channel(1);
+        let console = console_settings(&recipe, places.bind(0), addresses, breaker);
+        let console = console::start(console).await.context(another_port())?;
         Ok(Self {
-            orders: [first, second],
-            catalog,
-            worker,
+            recipe,
+            parts: parts.map(Some),
+            places: addresses,
+            console,
+            blows,
         })
     }
 
     pub(crate) fn addresses(&self) -> Addresses {
+        let [sink, catalog, first, second] = self.places;
         Addresses {
-            order_services: [self.orders[0].address(), self.orders[1].address()],
-            catalog_service: self.catalog.address(),
-            connect_worker: self.worker.address(),
+            order_services: [first, second],
+            catalog_service: catalog,
+            connect_worker: sink,
+            console: self.console.address(),
         }
     }
 
+    /// Lives until something cannot go on, and says why. What the console breaks is meant.
     pub(crate) async fn failed(&mut self) -> String {
-        let [first, second] = &mut self.orders;
-        tokio::select! {
-            why = first.failed() => why,
-            why = second.failed() => why,
-            why = self.catalog.failed() => why,
-            why = self.worker.failed() => why,
+        loop {
+            let [sink, catalog, first, second] = &mut self.parts;
+            let blow = tokio::select! {
+                why = failure(sink) => return why,
+                why = failure(catalog) => return why,
+                why = failure(first) => return why,
+                why = failure(second) => return why,
+                why = self.console.failed() => return why,
+                Some(blow) = self.blows.recv() => blow,
+            };
+            let done = self
+                .strike(&blow)
+                .await
+                .map_err(|error| format!("{error:#}"));
+            // Whoever asked may be gone.
+            blow.done.send(done).ok();
         }
+    }
+
+    async fn strike(&mut self, blow: &Blow) -> anyhow::Result<()> {
+        let at = Name::ALL.iter().position(|name| name.id() == blow.part);
+        let at = at.with_context(|| format!("there is no part {}", blow.part))?;
+        let part = &mut self.parts[at];
+        match (blow.deed, part.take()) {
+            (Deed::Kill, Some(part)) => part.kill().await,
+            (Deed::Start, None) => {
+                *part = Some(self.recipe.start(Name::ALL[at], self.places[at]).await?)
+            }
+            (Deed::Kill, None) => bail!("{} is not running", blow.part),
+            (Deed::Start, running) => {
+                *part = running;
+                bail!("{} is running", blow.part)
+            }
+        }
+        Ok(())
     }
 
     /// Stops from the source to the drain. An embedded broker takes what nobody has read
-    /// with it, so there the readers get to the end first.
-    pub(crate) async fn stop(self, embedded: Option<&KafkaSettings>) {
-        let [first, second] = self.orders;
-        tokio::join!(first.stop(), second.stop());
+    /// with it, so there the readers get to the end first: also those that were killed.
+    pub(crate) async fn stop(mut self, embedded: Option<&KafkaSettings>) {
+        for at in [0, 1] {
+            if self.parts[at].is_none() {
+                self.parts[at] = self.recipe.start(Name::ALL[at], self.places[at]).await.ok();
+            }
+        }
+        let [sink, catalog, first, second] = self.parts;
+        tokio::join!(self.console.stop(), stop(first), stop(second));
         if let Some(kafka) = embedded {
             drain::readers_at_the_end(kafka).await;
         }
-        self.catalog.stop().await;
-        self.worker.stop().await;
+        stop(catalog).await;
+        stop(sink).await;
     }
+}
+
+async fn failure(part: &mut Option<Part>) -> String {
+    match part {
+        Some(part) => part.service.failed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn stop(part: Option<Part>) {
+    if let Some(part) = part {
+        part.stop().await;
+    }
+}
+
+fn console_settings(
+    recipe: &Recipe,
+    bind: SocketAddr,
+    [sink, catalog, first, second]: [SocketAddr; 4],
+    breaker: mpsc::Sender<Blow>,
+) -> console::Settings {
+    console::Settings {
+        http: http(bind),
+        kafka: recipe.kafka.clone(),
+        topics: console::Topics::default(),
+        order_services: vec![url(first), url(second)],
+        catalog_service: url(catalog),
+        connect: url(sink),
+        connector: "orders-sink".to_owned(),
+        orders_database: recipe.database("orders.db"),
+        catalog_database: recipe.database("catalog.db"),
+        naive_database: recipe.database("naive.db"),
+        breaker: Some(breaker),
+    }
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
 }
 
 fn create(data_dir: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(data_dir)
         .with_context(|| format!("cannot create the data folder {}", data_dir.display()))
-}
-
-async fn start_worker(places: &Places, kafka: &KafkaSettings) -> anyhow::Result<Service> {
-    let url = format!("jdbc:sqlite:{}", places.file("orders.db").display());
-    let env = [
-        ("ORDERS_SINK_URL", url.as_str()),
-        ("ORDERS_SINK_USERNAME", ""),
-        ("ORDERS_SINK_PASSWORD", ""),
-        ("ORDERS_SINK_TASKS_MAX", "1"),
-        ("ORDERS_SINK_DLQ_REPLICATION", "1"),
-    ];
-    let overrides = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let settings = connect_worker::Settings {
-        http: places.http(3),
-        kafka: kafka.clone(),
-        // The in-process broker forgets everything anyway.
-        store: connect_worker::StoreSettings::in_memory(),
-        ..connect_worker::Settings::default()
-    };
-    let env = EnvSource::with_overrides(BTreeMap::from(overrides));
-    connect_worker::start(settings, env)
-        .await
-        .context(another_port())
-}
-
-async fn start_catalog(places: &Places, kafka: &KafkaSettings) -> anyhow::Result<Service> {
-    let settings = catalog_service::Settings {
-        http: places.http(2),
-        kafka: kafka.clone(),
-        database: places.database("catalog.db"),
-        ..catalog_service::Settings::default()
-    };
-    catalog_service::start(settings)
-        .await
-        .context(another_port())
-}
-
-async fn start_orders(
-    places: &Places,
-    kafka: &KafkaSettings,
-    connect: &str,
-    offset: u16,
-) -> anyhow::Result<Service> {
-    let mut settings = order_service::Settings {
-        http: places.http(offset),
-        kafka: kafka.clone(),
-        database: places.database("orders.db"),
-        ..order_service::Settings::default()
-    };
-    settings.connect.url = connect.to_owned();
-    order_service::start(settings).await.context(another_port())
-}
-
-fn another_port() -> &'static str {
-    "the demo cannot start (another --base-port may help)"
 }
 
 /// Ready in full: degraded is good enough for a load balancer, not for a first look.

@@ -7,13 +7,17 @@ pub(crate) fn addresses(addresses: &Addresses, broker: &str) {
     println!("order-service    http://{second}");
     println!("catalog-service  http://{}", addresses.catalog_service);
     println!("connect-worker   http://{}", addresses.connect_worker);
+    println!("console          http://{}", addresses.console);
 }
 
 pub(crate) fn ready(addresses: &Addresses) {
     let [first, second] = addresses.order_services;
     let catalog = addresses.catalog_service;
+    let console = addresses.console;
     println!(
         "
+See it work:
+  http://{console}
 Place an order and wait for its outcome:
   curl -s -X POST http://{first}/orders -H 'Content-Type: application/json' -H 'Prefer: wait=5' -d '{{\"user_id\":1,\"product_id\":1,\"qty\":2,\"unit_price\":2490}}'
 See it on the other instance:

@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod browser;
 mod chaos;
 mod stack;
 mod test;
@@ -38,6 +39,15 @@ enum Task {
         /// Passed on to `bench` (`--help` too)
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
+    },
+    /// Test the console in headless Chromium; screenshots are left in target/browser
+    Browser {
+        /// Only the tests whose names match this pattern (repeatable)
+        #[arg(long, value_name = "PATTERN")]
+        only: Vec<String>,
+        /// Renew the README's two screenshots as well
+        #[arg(long)]
+        refresh: bool,
     },
     /// Kill and freeze parts of the pair under load, on a stack of three brokers of its own
     #[command(disable_help_flag = true)]
@@ -78,6 +88,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             let cluster = Stack::new(workspace.target(), &stack::CLUSTER);
             chaos::run(&workspace, &cluster, &args)
         }
+        Task::Browser { only, refresh } => browser::run(&workspace, &only, refresh),
         Task::Bench { args } => bench::run(&workspace, &stack, &args),
     }
 }

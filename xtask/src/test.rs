@@ -153,6 +153,7 @@ fn steps() -> Vec<Step> {
     let mut steps = cheap_steps();
     steps.extend([
         Step::new("embedded", &pair).with("PAIR_WORLD", "embedded"),
+        Step::new("browser", "xtask browser"),
         Step::new("databases", &on_stack).on_stack(),
         // Its tests mostly wait for the broker.
         Step::new(

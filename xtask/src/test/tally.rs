@@ -8,12 +8,16 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Lines other than `test result:` count nothing.
+    /// `test result:` of cargo's tests, `# pass` and `# fail` of Node's; other lines count
+    /// nothing.
     pub(super) fn read(&mut self, line: &str) {
         if let Some((passed, failed)) = counts(line) {
             self.passed += passed;
             self.failed += failed;
         }
+        let count = |of: &str| line.strip_prefix(of)?.trim_end().parse::<u64>().ok();
+        self.passed += count("# pass ").unwrap_or(0);
+        self.failed += count("# fail ").unwrap_or(0);
     }
 }
 
@@ -42,17 +46,20 @@ mod tests {
             "running 3 tests",
             "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n",
             "test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s\n",
+            "# tests 6\n",
+            "# pass 5\n",
+            "# fail 1\n",
         ] {
             tally.read(line);
         }
         assert_eq!(
             tally,
             Tally {
-                passed: 13,
-                failed: 2
+                passed: 18,
+                failed: 3
             }
         );
-        assert_eq!(tally.to_string(), "13 passed, 2 failed");
+        assert_eq!(tally.to_string(), "18 passed, 3 failed");
     }
 
     #[test]

@@ -1,0 +1,354 @@
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use shared::contract::{Delta, DeltaKind, Order, OrderId, Outcome, Status, Timestamp};
+use tokio::sync::Notify;
+
+use super::Invariant;
+use super::judge::{Records, TOGETHER, Verdict, judge};
+use super::promise::{Answer, Kept, Promises};
+use super::rows::{Key, Rows, Stock};
+use crate::snapshot::{Journey, Line, Proof};
+
+/// More than that would be a backlog, not orders on their way.
+const MAX_OPEN: usize = 100_000;
+/// Orders whose journeys are kept.
+const RECENT: usize = 12;
+/// As many offenders as a person looks at.
+const SHOWN: usize = 5;
+
+/// What is known of all orders on their way, and what became of those that got there.
+#[derive(Debug, Default)]
+pub(crate) struct Audit {
+    book: Mutex<Book>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    open: HashMap<Key, Open>,
+    /// The open ones, in turn.
+    turns: VecDeque<Key>,
+    promises: Promises,
+    tally: [Tally; 6],
+    /// Products whose stock is not the sum of its ledger, as of the last look.
+    bad_stock: Vec<String>,
+    recent: VecDeque<Journey>,
+    unfollowed: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    since: Instant,
+    records: Records,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Tally {
+    checked: u64,
+    violated: u64,
+    first: Vec<String>,
+}
+
+/// One of the open orders, as its records were when it was picked.
+pub(super) struct Case {
+    pub(super) key: Key,
+    records: Records,
+    age: Duration,
+}
+
+impl Audit {
+    pub(super) fn on_order(&self, order: Order) {
+        let mut book = self.book.lock();
+        if let Some(key) = &order.idempotency_key {
+            let kept = book.promises.seen(key);
+            book.keep(kept, order.id);
+        }
+        book.begin_journey(&order);
+        if let Some(open) = book.open((order.id, DeltaKind::Reserve)) {
+            let decided = open.outcome;
+            open.order = Some(order);
+            // The topics are not read in step: the decision may have been seen first.
+            if let Some(outcome) = decided {
+                book.decide_journey(&outcome);
+            }
+        }
+        self.changed.notify_one();
+    }
+
+    pub(super) fn on_delta(&self, delta: Delta) {
+        if let Some(open) = self.book.lock().open((delta.order_id, delta.kind)) {
+            open.delta = Some(delta);
+        }
+        self.changed.notify_one();
+    }
+
+    pub(super) fn on_outcome(&self, outcome: Outcome) {
+        let mut book = self.book.lock();
+        book.decide_journey(&outcome);
+        if let Some(open) = book.open((outcome.order_id, outcome.kind)) {
+            open.outcome = Some(outcome);
+        }
+        self.changed.notify_one();
+    }
+
+    /// A request with this key is about to be sent.
+    pub(crate) fn expect(&self, key: &str) {
+        self.book.lock().promises.expect(key);
+    }
+
+    /// All that came of a request that was expected.
+    pub(crate) fn answered(&self, key: &str, answer: Answer) {
+        let mut book = self.book.lock();
+        let kept = book.promises.answered(key, answer);
+        book.keep(kept, key);
+    }
+
+    /// Waits until there is something new.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.book.lock().open.is_empty()
+    }
+
+    /// The next of the open orders whose rows are worth a look, in turn.
+    pub(super) fn due(&self, limit: usize) -> Vec<Case> {
+        let mut book = self.book.lock();
+        let mut cases = Vec::new();
+        for _ in 0..book.turns.len() {
+            let Some(key) = book.turns.pop_front() else {
+                break;
+            };
+            let Some(open) = book.open.get(&key) else {
+                continue;
+            };
+            let age = open.since.elapsed();
+            // A release may be decided without a fact.
+            let due = open.records.outcome.is_some() || key.1 == DeltaKind::Release;
+            if due || age >= TOGETHER {
+                let records = open.records.clone();
+                cases.push(Case { key, records, age });
+            }
+            book.turns.push_back(key);
+            if cases.len() >= limit {
+                break;
+            }
+        }
+        cases
+    }
+
+    /// How many of the cases are closed now.
+    pub(super) fn judge(&self, cases: &[Case], rows: &HashMap<Key, Rows>) -> usize {
+        let mut book = self.book.lock();
+        let nothing = Rows::default();
+        let mut closed = 0;
+        for case in cases {
+            let rows = rows.get(&case.key).unwrap_or(&nothing);
+            match judge(case.key.1, &case.records, rows, case.age) {
+                Verdict::Open => continue,
+                Verdict::Settled => book.settle(case),
+                Verdict::Violated(invariant, fault) => book.violate(invariant, case.key.0, &fault),
+            }
+            book.open.remove(&case.key);
+            closed += 1;
+        }
+        closed
+    }
+
+    pub(super) fn on_stock(&self, products: &[Stock]) {
+        let fault = |product: &Stock| {
+            (product.qty != product.ledger || product.qty < 0).then(|| {
+                format!(
+                    "product {}: stock is {}, its ledger adds up to {}",
+                    product.product_id, product.qty, product.ledger
+                )
+            })
+        };
+        let mut book = self.book.lock();
+        book.tally_of(Invariant::Stock).checked += products.len() as u64;
+        book.bad_stock = products.iter().filter_map(fault).collect();
+    }
+
+    /// Holds the answers to what should have been seen by now.
+    pub(super) fn look_for_overdue(&self) {
+        let mut book = self.book.lock();
+        for (key, kept) in book.promises.overdue() {
+            book.keep(Some(kept), key);
+        }
+    }
+
+    pub(crate) fn journeys(&self) -> Vec<Journey> {
+        self.book.lock().recent.iter().rev().cloned().collect()
+    }
+
+    pub(crate) fn proof(&self) -> Proof {
+        let book = self.book.lock();
+        // A fact alone is a repeated one: nobody waits for it.
+        let awaited = |open: &&Open| open.records.order.is_some() || open.records.delta.is_some();
+        let on_their_way = || book.open.values().filter(awaited);
+        let decided = on_their_way().filter(|open| open.records.outcome.is_some());
+        let unwritten = decided.count();
+        let oldest = on_their_way().map(|open| open.since.elapsed()).max();
+        Proof {
+            lines: Invariant::ALL.map(|of| book.line(of)).into(),
+            undecided: on_their_way().count() - unwritten,
+            unwritten,
+            oldest: oldest.map_or(0, millis),
+            unfollowed: book.unfollowed,
+        }
+    }
+}
+
+impl Book {
+    fn open(&mut self, key: Key) -> Option<&mut Records> {
+        if !self.open.contains_key(&key) {
+            if self.open.len() >= MAX_OPEN {
+                self.unfollowed += u64::from(key.1 == DeltaKind::Reserve);
+                return None;
+            }
+            self.turns.push_back(key);
+        }
+        let open = self.open.entry(key).or_insert_with(|| Open {
+            since: Instant::now(),
+            records: Records::default(),
+        });
+        Some(&mut open.records)
+    }
+
+    fn settle(&mut self, case: &Case) {
+        if case.key.1 == DeltaKind::Reserve {
+            self.tally_of(Invariant::Atomic).checked += 1;
+        }
+        for invariant in [Invariant::Stock, Invariant::Decided, Invariant::InStep] {
+            self.tally_of(invariant).checked += 1;
+        }
+        if let Some(journey) = self.journey(case.key.0)
+            && journey.visible.is_none()
+        {
+            journey.visible = Some(since(journey.accepted_at));
+        }
+    }
+
+    fn keep(&mut self, kept: Option<Kept>, subject: impl std::fmt::Display) {
+        match kept {
+            None => {}
+            Some((invariant, None)) => self.tally_of(invariant).checked += 1,
+            Some((invariant, Some(fault))) => self.violate(invariant, subject, fault),
+        }
+    }
+
+    fn violate(&mut self, invariant: Invariant, subject: impl std::fmt::Display, fault: &str) {
+        let tally = self.tally_of(invariant);
+        tally.checked += 1;
+        tally.violated += 1;
+        if tally.first.len() < SHOWN {
+            tally.first.push(format!("{subject}: {fault}"));
+        }
+    }
+
+    fn tally_of(&mut self, invariant: Invariant) -> &mut Tally {
+        &mut self.tally[invariant as usize - 1]
+    }
+
+    fn line(&self, invariant: Invariant) -> Line {
+        let tally = &self.tally[invariant as usize - 1];
+        let mut line = Line {
+            number: invariant as usize,
+            text: invariant.text(),
+            checked: tally.checked,
+            violated: tally.violated,
+            first: tally.first.clone(),
+        };
+        if invariant == Invariant::Stock {
+            line.violated += self.bad_stock.len() as u64;
+            line.first
+                .extend(self.bad_stock.iter().take(SHOWN).cloned());
+        }
+        line
+    }
+
+    fn journey(&mut self, id: OrderId) -> Option<&mut Journey> {
+        self.recent
+            .iter_mut()
+            .rev()
+            .find(|journey| journey.id == id)
+    }
+
+    fn begin_journey(&mut self, order: &Order) {
+        if self.journey(order.id).is_some() {
+            return;
+        }
+        if self.recent.len() >= RECENT {
+            self.recent.pop_front();
+        }
+        let accepted_at = order.created_at.millis();
+        self.recent.push_back(Journey {
+            id: order.id,
+            product_id: order.product_id,
+            qty: order.qty,
+            status: Status::Pending,
+            reason: None,
+            accepted_at,
+            committed: Some(since(accepted_at)),
+            applied: None,
+            visible: None,
+        });
+    }
+
+    fn decide_journey(&mut self, outcome: &Outcome) {
+        let Some(journey) = self.journey(outcome.order_id) else {
+            return;
+        };
+        // A release's fact comes after the reservation's, but its copies need not.
+        if journey.status != Status::Cancelled {
+            journey.status = outcome.status;
+            journey.reason = outcome.reason;
+        }
+        journey.applied.get_or_insert(since(journey.accepted_at));
+    }
+}
+
+fn since(accepted_at: i64) -> i64 {
+    (Timestamp::now().millis() - accepted_at).max(0)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::contract::{ProductId, UserId};
+
+    use super::*;
+
+    #[test]
+    fn a_decision_seen_before_its_order_is_part_of_the_journey() {
+        let (audit, id, now) = (Audit::default(), OrderId::random(), Timestamp::now());
+        audit.on_outcome(Outcome {
+            order_id: id,
+            kind: DeltaKind::Reserve,
+            status: Status::Confirmed,
+            reason: None,
+            decided_at: now,
+        });
+        assert_eq!(audit.proof().undecided + audit.proof().unwritten, 0);
+        audit.on_order(Order {
+            id,
+            user_id: UserId(1),
+            product_id: ProductId(1),
+            qty: 1,
+            unit_price: 1,
+            total_price: 1,
+            created_at: now,
+            idempotency_key: None,
+        });
+        let journey = &audit.journeys()[0];
+        assert_eq!(journey.status, Status::Confirmed);
+        assert!(journey.applied.is_some());
+        assert_eq!(audit.proof().unwritten, 1);
+    }
+}

@@ -1,0 +1,102 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+use shared::backoff::Backoff;
+use shared::contract::{ContractError, Delta, Order, Outcome};
+use shared::kafka::KafkaSettings;
+use tokio_util::sync::CancellationToken;
+
+use super::Audit;
+use crate::settings::Topics;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// How soon a stop is noticed.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Reads the three topics as committed, from where they end at the start, on a thread of its
+/// own.
+pub(crate) struct Follower {
+    pub(crate) kafka: KafkaSettings,
+    pub(crate) topics: Topics,
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Follower {
+    pub(crate) fn run(self) {
+        let mut backoff = Backoff::default();
+        while !self.stop.is_cancelled() {
+            if let Err(error) = self.follow() {
+                tracing::debug!(%error, "the topics cannot be followed yet");
+                std::thread::sleep(backoff.next_delay());
+            }
+        }
+    }
+
+    fn follow(&self) -> KafkaResult<()> {
+        let mut config = self.kafka.consumer("console");
+        // librdkafka wants a name, though no group is joined.
+        config.set("group.id", "console");
+        let consumer: BaseConsumer = config.create()?;
+        consumer.assign(&self.ends(&consumer)?)?;
+        while !self.stop.is_cancelled() {
+            match consumer.poll(POLL) {
+                Some(Ok(record)) => self.on_record(&record),
+                // librdkafka reconnects by itself.
+                Some(Err(error)) => tracing::debug!(%error, "audit"),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Effects before their causes: of what happens meanwhile, a cause without its effect would
+    /// look like a violation, an effect without its cause finds it in the database.
+    fn ends(&self, consumer: &BaseConsumer) -> KafkaResult<TopicPartitionList> {
+        let Topics {
+            orders,
+            catalog_deltas,
+            order_outcomes,
+        } = &self.topics;
+        let mut ends = TopicPartitionList::new();
+        for topic in [order_outcomes, catalog_deltas, orders] {
+            let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
+            let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+            let mut partitions = partitions.peekable();
+            if partitions.peek().is_none() {
+                let code = RDKafkaErrorCode::UnknownTopicOrPartition;
+                return Err(KafkaError::MetadataFetch(code));
+            }
+            for partition in partitions {
+                let (_, end) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
+                ends.add_partition_offset(topic, partition.id(), Offset::Offset(end))?;
+            }
+        }
+        Ok(ends)
+    }
+
+    fn on_record(&self, record: &BorrowedMessage<'_>) {
+        // What is no record of the contract becomes a dead letter, and is counted there.
+        if let Err(error) = self.decode(record) {
+            tracing::debug!(topic = record.topic(), offset = record.offset(), %error, "foreign");
+        }
+    }
+
+    fn decode(&self, record: &BorrowedMessage<'_>) -> Result<(), ContractError> {
+        let value = record.payload().unwrap_or_default();
+        if record.topic() == self.topics.orders {
+            self.audit.on_order(Order::decode(value)?);
+        } else if record.topic() == self.topics.catalog_deltas {
+            self.audit.on_delta(Delta::decode(value)?);
+        } else {
+            self.audit.on_outcome(Outcome::decode(value)?);
+        }
+        Ok(())
+    }
+}

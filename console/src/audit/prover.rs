@@ -1,0 +1,82 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sea_orm::DbErr;
+use tokio_util::sync::CancellationToken;
+
+use super::Audit;
+use super::rows;
+use crate::Databases;
+use crate::hub::Hub;
+
+/// Orders of one look.
+const BATCH: usize = 500;
+/// Between two looks, while orders arrive; as long as that a row may be visible unnoticed.
+const SOON: Duration = Duration::from_millis(20);
+/// While nothing comes of looking.
+const LATER: Duration = Duration::from_millis(320);
+/// Stock is summed again at the earliest after this, and after so many times what it took.
+const STOCK_EVERY: Duration = Duration::from_secs(1);
+const STOCK_SHARE: u32 = 20;
+
+/// Looks for the rows of open orders.
+pub(crate) struct Prover {
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) databases: Databases,
+}
+
+impl Prover {
+    pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
+        let both = async { tokio::join!(self.follow_orders(), self.follow_stock()) };
+        stop.run_until_cancelled(both).await;
+        Ok(())
+    }
+
+    async fn follow_orders(&self) {
+        let mut pause = SOON;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(pause), if !self.audit.is_settled() => {}
+                () = self.audit.changed() => tokio::time::sleep(SOON).await,
+            }
+            let begun = Instant::now();
+            pause = match self.look().await {
+                Ok(0) => (pause * 2).min(LATER),
+                Ok(_) => SOON.max(begun.elapsed()),
+                Err(error) => {
+                    tracing::debug!(%error, "the rows cannot be read");
+                    LATER
+                }
+            };
+        }
+    }
+
+    /// How many orders are closed by it.
+    async fn look(&self) -> Result<usize, DbErr> {
+        let cases = self.audit.due(BATCH);
+        if cases.is_empty() {
+            return Ok(0);
+        }
+        let keys: Vec<_> = cases.iter().map(|case| case.key).collect();
+        let rows = rows::read(&self.databases, &keys).await?;
+        Ok(self.audit.judge(&cases, &rows))
+    }
+
+    async fn follow_stock(&self) {
+        loop {
+            while !self.hub.is_watched() {
+                tokio::time::sleep(STOCK_EVERY).await;
+            }
+            self.audit.look_for_overdue();
+            let begun = Instant::now();
+            match rows::stock(&self.databases.catalog).await {
+                Ok(products) => self.audit.on_stock(&products),
+                Err(error) => tracing::debug!(%error, "stock cannot be read"),
+            }
+            let pause = STOCK_EVERY.max(begun.elapsed() * STOCK_SHARE);
+            tokio::time::sleep(pause).await;
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Looks at the pair while a page is open, and makes one snapshot for all of them.
+
+mod databases;
+mod scrape;
+mod services;
+mod topics;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use shared::service::Tasks;
+use tokio::task::spawn_blocking;
+use tokio::time::{Interval, MissedTickBehavior};
+
+use self::services::{Kind, Probe};
+use self::topics::{TopicWatch, Topography};
+use crate::hub::Hub;
+use crate::race::Race;
+use crate::settings::Settings;
+use crate::snapshot::{DatabaseState, ServiceState, Snapshot};
+use crate::{Databases, Looks};
+
+/// What stops is seen to have stopped within a second.
+const EVERY: Duration = Duration::from_millis(500);
+const DEAD_LETTERS_EVERY: Duration = Duration::from_secs(1);
+/// Characters of a dead letter's payload.
+const SHOWN: usize = 500;
+/// A service that takes longer is as good as away.
+const TIMEOUT: Duration = Duration::from_millis(900);
+
+pub(crate) struct Gatherer {
+    pub(crate) settings: Settings,
+    pub(crate) client: reqwest::Client,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) looks: Looks,
+    pub(crate) race: Option<Arc<Race>>,
+}
+
+/// What was seen last, each by its own task: one that is slow delays no other.
+#[derive(Default)]
+struct Seen {
+    services: Mutex<Vec<Option<ServiceState>>>,
+    topics: Mutex<Topography>,
+    databases: Mutex<Vec<DatabaseState>>,
+    dead_letters: Mutex<Vec<Value>>,
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    items: Vec<T>,
+}
+
+/// The times to look, while anybody watches.
+struct Pace {
+    hub: Arc<Hub>,
+    ticks: Interval,
+}
+
+impl Pace {
+    async fn next(&mut self) {
+        loop {
+            self.ticks.tick().await;
+            if self.hub.is_watched() {
+                return;
+            }
+        }
+    }
+}
+
+impl Gatherer {
+    pub(crate) fn spawn(self, tasks: &mut Tasks) {
+        let this = Arc::new(self);
+        let seen = Arc::new(Seen::default());
+        let probes = this.probes();
+        seen.services.lock().resize(probes.len(), None);
+        for (at, probe) in probes.into_iter().enumerate() {
+            let work = Arc::clone(&this).look_at_service(Arc::clone(&seen), at, probe);
+            spawn(tasks, "probe", work);
+        }
+        spawn(tasks, "products", Arc::clone(&this).look_at_products());
+        let letters = Arc::clone(&this).look_at_dead_letters(Arc::clone(&seen));
+        spawn(tasks, "dead letters", letters);
+        let databases = Arc::clone(&this).look_at_databases(Arc::clone(&seen));
+        spawn(tasks, "databases", databases);
+        this.spawn_topics(&seen, tasks);
+        spawn(tasks, "snapshot", this.publish(seen));
+    }
+
+    fn pace(&self, every: Duration) -> Pace {
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let hub = Arc::clone(&self.hub);
+        Pace { hub, ticks }
+    }
+
+    fn probes(&self) -> Vec<Probe> {
+        let orders = self.settings.order_services.iter().enumerate();
+        let mut probes: Vec<_> = orders
+            .map(|(at, url)| Probe::new(format!("order-service-{}", at + 1), url, Kind::Orders))
+            .collect();
+        let catalog = &self.settings.catalog_service;
+        probes.push(Probe::new(
+            "catalog-service".to_owned(),
+            catalog,
+            Kind::Catalog,
+        ));
+        let sink = Kind::Sink(self.settings.connector.clone());
+        probes.push(Probe::new("sink".to_owned(), &self.settings.connect, sink));
+        probes
+    }
+
+    async fn look_at_service(self: Arc<Self>, seen: Arc<Seen>, at: usize, mut probe: Probe) {
+        let mut pace = self.pace(EVERY);
+        loop {
+            pace.next().await;
+            let state = probe.look(&self.client).await;
+            seen.services.lock()[at] = Some(state);
+        }
+    }
+
+    async fn look_at_products(self: Arc<Self>) {
+        let mut pace = self.pace(EVERY);
+        loop {
+            pace.next().await;
+            if let Some(products) = self.list("catalog?limit=200").await {
+                self.looks.shop.set_products(products);
+            }
+        }
+    }
+
+    async fn look_at_dead_letters(self: Arc<Self>, seen: Arc<Seen>) {
+        let mut pace = self.pace(DEAD_LETTERS_EVERY);
+        loop {
+            pace.next().await;
+            if let Some(mut letters) = self.list("dead-letters?limit=20").await {
+                letters.iter_mut().for_each(shorten);
+                *seen.dead_letters.lock() = letters;
+            }
+        }
+    }
+
+    async fn look_at_databases(self: Arc<Self>, seen: Arc<Seen>) {
+        let mut pace = self.pace(EVERY);
+        let Databases { orders, catalog } = &self.looks.databases;
+        loop {
+            pace.next().await;
+            let catalog = databases::look("catalog", catalog);
+            let (catalog, orders) = tokio::join!(catalog, databases::look("orders", orders));
+            *seen.databases.lock() = vec![catalog, orders];
+        }
+    }
+
+    fn spawn_topics(&self, seen: &Arc<Seen>, tasks: &mut Tasks) {
+        let watch = TopicWatch::new(&self.settings);
+        let (hub, seen, stop) = (Arc::clone(&self.hub), Arc::clone(seen), tasks.stop_signal());
+        let watching = spawn_blocking(move || {
+            watch.run(&hub, &stop, |topography| *seen.topics.lock() = topography);
+        });
+        tasks.spawn("topics", watching);
+    }
+
+    async fn publish(self: Arc<Self>, seen: Arc<Seen>) {
+        let mut pace = self.pace(EVERY);
+        loop {
+            pace.next().await;
+            self.hub.publish(&self.snapshot(&seen));
+        }
+    }
+
+    /// `None` while the catalog-service does not answer: what was seen last stays.
+    async fn list<T: DeserializeOwned>(&self, path: &str) -> Option<Vec<T>> {
+        let url = format!("{}/{path}", self.settings.catalog_service);
+        let answer = self.client.get(url).timeout(TIMEOUT).send().await.ok()?;
+        let page: Page<T> = answer.error_for_status().ok()?.json().await.ok()?;
+        Some(page.items)
+    }
+
+    fn snapshot(&self, seen: &Seen) -> Snapshot {
+        let topics = seen.topics.lock().clone();
+        Snapshot {
+            services: seen.services.lock().iter().flatten().cloned().collect(),
+            databases: seen.databases.lock().clone(),
+            topics: topics.topics,
+            broker: topics.problem,
+            products: self.looks.shop.products(),
+            orders: self.looks.audit.journeys(),
+            burst: self.looks.shop.burst(),
+            proof: self.looks.audit.proof(),
+            dead_letters: seen.dead_letters.lock().clone(),
+            breakable: self.race.is_some(),
+            race: self.race.as_ref().and_then(|race| race.score()),
+        }
+    }
+}
+
+/// A payload may be a megabyte, and this goes to every page twice a second.
+fn shorten(letter: &mut Value) {
+    if let Some(Value::String(text)) = letter.pointer_mut("/payload/text")
+        && let Some((end, _)) = text.char_indices().nth(SHOWN)
+    {
+        text.replace_range(end.., " …");
+    }
+}
+
+/// Until the console stops.
+fn spawn(tasks: &mut Tasks, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+    let stop = tasks.stop_signal();
+    tasks.spawn(name, async move {
+        stop.run_until_cancelled(work).await;
+        Ok::<_, Infallible>(())
+    });
+}

@@ -1,0 +1,50 @@
+import { attribute, milliseconds, number, perSecond, text } from './dom.js';
+import { breaker } from './breaker.js';
+import { flow } from './flow.js';
+import { letters } from './letters.js';
+import { orders } from './orders.js';
+import { proof } from './proof.js';
+import { race } from './race.js';
+import { shop } from './shop.js';
+
+/** An order that waits longer is worth a word. */
+const LATE = 3_000;
+
+const verdict = document.getElementById('verdict');
+const figures = document.getElementById('figures');
+
+/** Numbers change all the time: they are not in the sentence that screen readers announce. */
+function judge(state) {
+  const violated = state.proof.lines.reduce((sum, line) => sum + line.violated, 0);
+  const checked = state.proof.lines.reduce((sum, line) => sum + line.checked, 0);
+  const broken = [
+    ...state.services.filter((service) => !['ready', 'degraded'].includes(service.state)).map(({ id }) => id),
+    ...state.databases.filter((database) => !database.up).map(({ name }) => `the ${name} database`),
+    ...(state.broker ? ['the broker'] : []),
+  ];
+  const late = state.proof.oldest > LATE;
+  const right = violated === 0;
+  let words = right ? 'Right' : 'Wrong: an invariant is violated';
+  if (broken.length > 0) words += `, but ${broken.join(', ')} ${broken.length > 1 ? 'are' : 'is'} not running`;
+  else if (late) words += ', but behind';
+  else if (right) words += ' and fast';
+  attribute(verdict, 'data-state', right ? (broken.length || late ? 'late' : 'good') : 'bad');
+  text(verdict, words);
+  const services = state.services.filter((service) => service.id.startsWith('order-service'));
+  const rate = services.reduce((sum, service) => sum + service.rate, 0);
+  const p99 = Math.max(...services.map((service) => service.p99 ?? -1));
+  const speed = p99 < 0 ? '' : `, 99 of 100 answered within ${milliseconds(p99)}`;
+  text(figures, `${number(checked)} checks, ${violated === 1 ? '1 violation' : `${number(violated)} violations`}; ${perSecond(rate)} orders${speed}`);
+}
+
+const views = [judge, flow, shop, orders, proof, breaker, race, letters];
+
+const stream = new EventSource('api/stream');
+stream.addEventListener('state', ({ data }) => {
+  const state = JSON.parse(data);
+  for (const view of views) view(state);
+});
+stream.addEventListener('error', () => {
+  attribute(verdict, 'data-state', 'bad');
+  text(verdict, 'The console is not running; trying again …');
+});
