@@ -6,6 +6,7 @@
 
 mod answers;
 mod catalog_service;
+mod compose;
 mod database;
 mod dead_letters;
 mod demo;
@@ -21,6 +22,7 @@ mod world;
 
 pub use answers::{Answered, Answers, Recorder};
 pub use catalog_service::{CatalogService, LedgerEntry, Product};
+pub use compose::Compose;
 pub use database::{CatalogDatabase, LedgerRow, OrderRow, OrdersDatabase, OutcomeRow};
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use demo::Demo;

@@ -1,5 +1,6 @@
 //! The whole pair in one of the places it runs in.
 
+mod compose;
 mod embedded;
 mod real;
 mod stack;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 
 use crate::catalog_service::CatalogService;
+use crate::compose::Compose;
 use crate::database::{CatalogDatabase, OrdersDatabase};
 use crate::http::Http;
 use crate::kafka::Kafka;
@@ -40,14 +42,17 @@ pub enum Kind {
     WorkerMariadb,
     /// Kafka, connect-worker, PostgreSQL.
     WorkerPostgres,
+    /// The containers of docker-compose.yml.
+    Compose,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Embedded,
         Self::ConnectMariadb,
         Self::WorkerMariadb,
         Self::WorkerPostgres,
+        Self::Compose,
     ];
 
     /// From `PAIR_WORLD`, the embedded one if it is not set.
@@ -58,20 +63,23 @@ impl Kind {
         }
     }
 
-    /// Whether the broker is a real Kafka and every service a process of its own.
+    /// Whether the broker is a real Kafka and every service a process of ours.
     pub fn is_real(self) -> bool {
-        self != Self::Embedded
+        !matches!(self, Self::Embedded | Self::Compose)
     }
 
     /// The right to use what another run cannot use at the same time: the stack's broker, whichever
     /// checkout the runs are of, or the embedded world's folder.
     async fn lock(self) -> anyhow::Result<File> {
-        if self.is_real() {
-            let broker = stack::broker()?.replace(':', "-");
-            place::lock(&std::env::temp_dir().join(format!("pair-on-{broker}.lock"))).await
-        } else {
-            place::lock(&place::home()?.join("embedded.lock")).await
-        }
+        let path = match self {
+            Self::Embedded => place::home()?.join("embedded.lock"),
+            Self::Compose => std::env::temp_dir().join("pair-in-compose.lock"),
+            _ => {
+                let broker = stack::broker()?.replace(':', "-");
+                std::env::temp_dir().join(format!("pair-on-{broker}.lock"))
+            }
+        };
+        place::lock(&path).await
     }
 
     fn as_str(self) -> &'static str {
@@ -80,6 +88,7 @@ impl Kind {
             Self::ConnectMariadb => "connect-mariadb",
             Self::WorkerMariadb => "worker-mariadb",
             Self::WorkerPostgres => "worker-postgres",
+            Self::Compose => "compose",
         }
     }
 }
@@ -114,6 +123,7 @@ pub struct World {
     pub catalog_database: CatalogDatabase,
     pub sink: Sink,
     processes: Vec<Process>,
+    compose: Option<Compose>,
     logs: PathBuf,
     /// Keeps other runs off the stack, or out of the embedded world's folder. Declared behind
     /// the processes: they end first.
@@ -128,6 +138,7 @@ impl World {
         let logs = place::log_folder(kind.as_str())?;
         let world = match kind {
             Kind::Embedded => embedded::start(logs.clone(), lock).await,
+            Kind::Compose => compose::start(logs.clone(), lock).await,
             _ => real::start(kind, logs.clone(), lock).await,
         };
         world.with_context(|| format!("world {kind} does not start; logs: {}", logs.display()))
@@ -141,7 +152,18 @@ impl World {
                 ensure!(status.success(), "{}: {status}", process.name());
             }
         }
+        if let Some(compose) = &self.compose {
+            let log = compose.run("logs --no-color --timestamps").await?;
+            std::fs::write(self.logs.join("containers.log"), log)?;
+            compose.down_with_volumes().await?;
+        }
         Ok(())
+    }
+
+    /// What the world's containers are driven by.
+    pub fn compose(&self) -> anyhow::Result<&Compose> {
+        let compose = self.compose.as_ref();
+        compose.with_context(|| format!("world {} has no containers", self.kind))
     }
 
     /// The process of a service of its own: `order-service-a`, `order-service-b`,

@@ -8,6 +8,7 @@
 mod bench;
 mod browser;
 mod chaos;
+mod images;
 mod stack;
 mod test;
 mod workspace;
@@ -33,6 +34,8 @@ enum Task {
     },
     /// Run everything, from cheap to dear; the last line counts the tests
     Test(test::Options),
+    /// Build the images of docker-compose.yml from binaries compiled on this machine
+    Images,
     /// Start the stack if it is down, then run the release build of e2e's `bench`
     #[command(disable_help_flag = true)]
     Bench {
@@ -84,6 +87,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             stack_task(&task, &cluster.unwrap_or(stack))
         }
         Task::Test(options) => test::run(&workspace, &stack, &options),
+        Task::Images => images::run(&workspace, &stack),
         Task::Chaos { args } => {
             let cluster = Stack::new(workspace.target(), &stack::CLUSTER);
             chaos::run(&workspace, &cluster, &args)

@@ -151,6 +151,15 @@ impl Stack {
         environment
     }
 
+    /// Of Kafka, Connect and the sink; returns their folder.
+    pub(crate) fn fetch_jars(&self) -> anyhow::Result<&Path> {
+        fs::create_dir_all(&self.home)?;
+        let log = self.home.join("apt.log");
+        prerequisites::ensure_maven(self.jars.are_there(), &log)?;
+        self.jars.fetch()?;
+        Ok(self.jars.home())
+    }
+
     pub(crate) fn up(&self) -> anyhow::Result<()> {
         let _lock = self.lock()?;
         let began = Instant::now();

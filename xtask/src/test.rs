@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use self::tally::Tally;
+use crate::images;
 use crate::stack::{self, Stack};
 use crate::workspace::{FEATURES, Workspace};
 
@@ -27,6 +28,10 @@ const STACK_WORLDS: [&str; 3] = ["connect-mariadb", "worker-mariadb", "worker-po
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// Whose tests: of the local stack, of docker-compose.yml, or of both; without it, of what
+    /// this machine has
+    #[arg(long = "stack", value_name = "STACK")]
+    choice: Option<Choice>,
     /// Run only this step (repeatable); the order stays
     #[arg(long, value_name = "STEP")]
     only: Vec<String>,
@@ -36,6 +41,25 @@ pub(crate) struct Options {
     /// Show the steps
     #[arg(long)]
     list: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Choice {
+    Local,
+    Compose,
+    All,
+}
+
+/// Why steps with this need are not run, if so.
+fn left_out(choice: Option<Choice>, need: StackNeed) -> Option<&'static str> {
+    match (choice, need) {
+        (Some(Choice::Local), StackNeed::Compose) => Some("--stack local"),
+        (Some(Choice::Compose), StackNeed::Shared | StackNeed::Own) => Some("--stack compose"),
+        (None, StackNeed::Compose) if !images::docker_is_there() => {
+            Some("there is no Docker engine with Compose v2 here")
+        }
+        _ => None,
+    }
 }
 
 pub(crate) fn run(
@@ -50,6 +74,7 @@ pub(crate) fn run(
                 StackNeed::None => "",
                 StackNeed::Shared => "  (needs the stack)",
                 StackNeed::Own => "  (has a stack of its own)",
+                StackNeed::Compose => "  (needs Docker)",
             };
             println!("{:<16} {step}{stack}", step.name);
         }
@@ -58,6 +83,11 @@ pub(crate) fn run(
     // Clippy builds with it already.
     stack::prepare_build(workspace.target())?;
     let mut report = Report::default();
+    let (left_out, steps): (Vec<_>, Vec<_>) = steps
+        .into_iter()
+        .map(|step| (left_out(options.choice, step.stack), step))
+        .partition(|(why, _)| why.is_some());
+    let steps: Vec<_> = steps.into_iter().map(|(_, step)| step).collect();
     let of = |need| steps.iter().filter(move |step| step.stack == need);
     report.run_all(workspace, stack, of(StackNeed::None));
     if !report.failed() && of(StackNeed::Shared).next().is_some() {
@@ -68,21 +98,27 @@ pub(crate) fn run(
         }
     }
     report.run_all(workspace, stack, of(StackNeed::Own));
+    report.run_all(workspace, stack, of(StackNeed::Compose));
+    for (why, step) in &left_out {
+        report.not_run(step.name, why.unwrap_or_default());
+    }
     Ok(report.finish())
 }
 
-/// From cheap to dear.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum StackNeed {
     None,
     Shared,
     /// It starts and stops one.
     Own,
+    /// Containers.
+    Compose,
 }
 
 struct Step {
     name: &'static str,
-    cargo: String,
+    program: &'static str,
+    arguments: String,
     environment: Option<(&'static str, &'static str)>,
     stack: StackNeed,
     condition: Option<Condition>,
@@ -90,8 +126,8 @@ struct Step {
 
 /// A step that needs what not every machine has.
 struct Condition {
-    /// It is there if this succeeds.
-    cargo: &'static str,
+    /// It is there if this succeeds, with the step's program.
+    arguments: &'static str,
     otherwise: &'static str,
 }
 
@@ -99,16 +135,25 @@ impl Step {
     fn new(name: &'static str, cargo: &str) -> Self {
         Self {
             name,
-            cargo: cargo.to_owned(),
+            program: "cargo",
+            arguments: cargo.to_owned(),
             environment: None,
             stack: StackNeed::None,
             condition: None,
         }
     }
 
-    fn only_if(self, cargo: &'static str, otherwise: &'static str) -> Self {
+    fn by(self, program: &'static str) -> Self {
+        Self { program, ..self }
+    }
+
+    fn only_if(self, arguments: &'static str, otherwise: &'static str) -> Self {
+        let condition = Condition {
+            arguments,
+            otherwise,
+        };
         Self {
-            condition: Some(Condition { cargo, otherwise }),
+            condition: Some(condition),
             ..self
         }
     }
@@ -127,6 +172,13 @@ impl Step {
         }
     }
 
+    fn in_containers(self) -> Self {
+        Self {
+            stack: StackNeed::Compose,
+            ..self
+        }
+    }
+
     fn on_own_stack(self) -> Self {
         Self {
             stack: StackNeed::Own,
@@ -140,7 +192,7 @@ impl fmt::Display for Step {
         if let Some((name, value)) = self.environment {
             write!(formatter, "{name}={value} ")?;
         }
-        write!(formatter, "cargo {}", self.cargo)
+        write!(formatter, "{} {}", self.program, self.arguments)
     }
 }
 
@@ -168,7 +220,13 @@ fn steps() -> Vec<Step> {
             .on_stack()
     }));
     // A seed under which two minutes hit everything.
-    steps.push(Step::new("chaos", "xtask chaos --minutes 2 --seed 1").on_own_stack());
+    steps.extend([
+        Step::new("chaos", "xtask chaos --minutes 2 --seed 1").on_own_stack(),
+        Step::new("images", "xtask images").in_containers(),
+        Step::new("compose", &format!("{pair} --test pair"))
+            .with("PAIR_WORLD", "compose")
+            .in_containers(),
+    ]);
     steps
 }
 
@@ -180,6 +238,15 @@ fn cheap_steps() -> Vec<Step> {
         Step::new("advisories", "deny --all-features check advisories").only_if(
             "deny fetch db",
             "cargo-deny is not installed, or the advisory database cannot be reached",
+        ),
+        Step::new(
+            "kubernetes",
+            "--strict --quiet kubernetes/order-service.yaml kubernetes/catalog-service.yaml kubernetes/connect-worker.yaml",
+        )
+        .by("kubernetes-validate")
+        .only_if(
+            "--version",
+            "kubernetes-validate is not installed (pip install kubernetes-validate)",
         ),
         Step::new(
             "clippy",
@@ -251,22 +318,25 @@ impl Report {
             }
             println!("\n==> {}: {step}", step.name);
             if let Some(condition) = &step.condition
-                && !succeeds(&mut workspace.cargo(condition.cargo))
+                && !succeeds(&mut workspace.command(step.program, condition.arguments))
             {
-                println!("==> {}: {}: not run", step.name, condition.otherwise);
-                self.steps
-                    .push((step.name, Duration::ZERO, Outcome::NotRun));
+                self.not_run(step.name, condition.otherwise);
                 continue;
             }
-            let mut cargo = workspace.cargo(&step.cargo);
-            cargo.envs(step.environment);
+            let mut command = workspace.command(step.program, &step.arguments);
+            command.envs(step.environment);
             if step.stack == StackNeed::Shared {
-                cargo.envs(stack.environment());
+                command.envs(stack.environment());
             }
             self.time(step.name, |tally| {
-                pass_through(&mut cargo, &mut io::stdout(), tally)
+                pass_through(&mut command, &mut io::stdout(), tally)
             });
         }
+    }
+
+    fn not_run(&mut self, name: &'static str, why: &str) {
+        println!("==> {name}: {why}: not run");
+        self.steps.push((name, Duration::ZERO, Outcome::NotRun));
     }
 
     fn time(&mut self, name: &'static str, work: impl FnOnce(&mut Tally) -> anyhow::Result<()>) {
@@ -310,15 +380,16 @@ fn succeeds(cargo: &mut Command) -> bool {
 
 /// Counts on the way; standard error, where cargo reports, stays its own.
 fn pass_through(
-    cargo: &mut Command,
+    command: &mut Command,
     stdout: &mut impl Write,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
-    let mut child = cargo
+    let program = command.get_program().display().to_string();
+    let mut child = command
         .stdout(Stdio::piped())
         .spawn()
-        .context("cargo does not start")?;
-    let mut output = BufReader::new(child.stdout.take().context("cargo has no output")?);
+        .with_context(|| format!("{program} does not start"))?;
+    let mut output = BufReader::new(child.stdout.take().context("no output")?);
     let mut line = Vec::new();
     while output.read_until(b'\n', &mut line)? > 0 {
         stdout.write_all(&line)?;
@@ -346,6 +417,20 @@ mod tests {
     fn the_steps_chosen_keep_their_order() {
         assert_eq!(names(&["clippy", "fmt"]).unwrap(), ["fmt", "clippy"]);
         assert_eq!(names(&[]).unwrap().len(), steps().len());
+    }
+
+    #[test]
+    fn a_choice_leaves_the_other_stack_out_and_no_other_step() {
+        let needs = [
+            StackNeed::None,
+            StackNeed::Shared,
+            StackNeed::Own,
+            StackNeed::Compose,
+        ];
+        let runs = |choice| needs.map(|need| left_out(Some(choice), need).is_none());
+        assert_eq!(runs(Choice::Local), [true, true, true, false]);
+        assert_eq!(runs(Choice::Compose), [true, false, false, true]);
+        assert_eq!(runs(Choice::All), [true; 4]);
     }
 
     #[test]

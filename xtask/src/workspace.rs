@@ -44,8 +44,14 @@ impl Workspace {
 
     /// `arguments` are separated by spaces; none may contain one.
     pub(crate) fn cargo(&self, arguments: &str) -> Command {
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(arguments.split(' ')).current_dir(&self.root);
-        cargo
+        self.command("cargo", arguments)
+    }
+
+    /// Any program, in the checkout; `cargo` is the one that runs this.
+    pub(crate) fn command(&self, program: &str, arguments: &str) -> Command {
+        let cargo = env::var_os("CARGO").filter(|_| program == "cargo");
+        let mut command = Command::new(cargo.unwrap_or_else(|| program.into()));
+        command.args(arguments.split(' ')).current_dir(&self.root);
+        command
     }
 }

@@ -26,6 +26,7 @@ pub(super) async fn start(logs: PathBuf, lock: File) -> anyhow::Result<World> {
             process: None,
         },
         processes: vec![demo.process],
+        compose: None,
         logs,
         _lock: lock,
         next_id: AtomicI64::new(FIRST_ID),

@@ -34,6 +34,7 @@ pub(super) async fn start(kind: Kind, logs: PathBuf, lock: File) -> anyhow::Resu
         catalog_database: CatalogDatabase::open(&stack.database("catalog")).await?,
         sink,
         processes: vec![process_a, process_b, catalog_process],
+        compose: None,
         logs,
         _lock: lock,
         next_id: AtomicI64::new(FIRST_ID),

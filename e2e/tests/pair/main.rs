@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod cancel;
+mod compose;
 mod crash_points;
 mod dead_letters;
 mod demo;
@@ -84,7 +85,7 @@ fn isolated(session: &Arc<Session>) -> Vec<Trial> {
         if session.kind == Kind::ConnectMariadb {
             trials.extend(tls::trials(session));
         }
-    } else {
+    } else if session.kind == Kind::Embedded {
         // These start what they need by themselves: once is enough.
         trials.extend(startup::trials(session));
         trials.extend(outages::trials(session));
@@ -112,6 +113,7 @@ fn disruptive(session: &Arc<Session>) -> Vec<Trial> {
             trials.extend(overload::trials(session));
         }
         Kind::WorkerPostgres => trials.extend(crash_points::trials_of_the_database(session)),
+        Kind::Compose => trials.extend(compose::trials(session)),
         _ => {}
     }
     trials.extend(session::trials(session));

@@ -55,6 +55,10 @@ impl Jars {
         process::write(&self.fetched(), POM)
     }
 
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// Where Connect looks for connectors, each in a folder of its own.
     pub(crate) fn plugins(&self) -> PathBuf {
         self.home.join("plugins")

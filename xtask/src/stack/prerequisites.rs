@@ -83,6 +83,12 @@ pub(crate) fn ensure(jars_are_there: bool, log: &Path) -> anyhow::Result<()> {
     ensure_all(&needed.collect::<Vec<_>>(), log)
 }
 
+/// What jars are fetched by.
+pub(crate) fn ensure_maven(jars_are_there: bool, log: &Path) -> anyhow::Result<()> {
+    let needed: &[Need] = if jars_are_there { &[] } else { &[Need::Maven] };
+    ensure_all(needed, log)
+}
+
 /// What the feature `tls` is built with.
 pub(crate) fn ensure_headers(log: &Path) -> anyhow::Result<()> {
     ensure_all(&[Need::OpenSslHeaders], log)
