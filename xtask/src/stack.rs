@@ -7,8 +7,7 @@ mod java;
 mod kafka;
 mod mariadb;
 mod postgres;
-mod prerequisites;
-mod process;
+pub(crate) mod process;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -26,6 +25,7 @@ use self::kafka::{Kafka, Ports};
 use self::mariadb::MariaDb;
 use self::postgres::Postgres;
 use self::process::Component;
+use crate::prerequisites;
 
 /// Which servers there are, and on which ports. Two stacks may run beside each other.
 pub(crate) struct Layout {

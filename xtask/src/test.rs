@@ -11,8 +11,8 @@ use anyhow::{Context, bail, ensure};
 
 use self::tally::Tally;
 use crate::images;
-use crate::stack::{self, Stack};
-use crate::workspace::{FEATURES, Workspace};
+use crate::stack::{self, Stack, process};
+use crate::workspace::{FEATURES, Workspace, build_binaries};
 
 /// Packages with test targets that need the stack (`required-features = ["stack"]`).
 const STACK_PACKAGES: [&str; 5] = [
@@ -258,11 +258,7 @@ fn cheap_steps() -> Vec<Step> {
             "unit",
             &format!("test --no-fail-fast --workspace --exclude e2e {FEATURES}"),
         ),
-        // Not xtask: its binary is the one that runs.
-        Step::new(
-            "build",
-            &format!("build --workspace --exclude xtask --bins {FEATURES}"),
-        ),
+        Step::new("build", &build_binaries()),
     ]
 }
 
@@ -318,7 +314,7 @@ impl Report {
             }
             println!("\n==> {}: {step}", step.name);
             if let Some(condition) = &step.condition
-                && !succeeds(&mut workspace.command(step.program, condition.arguments))
+                && !process::succeeds(&mut workspace.command(step.program, condition.arguments))
             {
                 self.not_run(step.name, condition.otherwise);
                 continue;
@@ -371,11 +367,6 @@ impl Report {
         println!("{}", self.tally);
         ExitCode::from(u8::from(self.failed()))
     }
-}
-
-fn succeeds(cargo: &mut Command) -> bool {
-    let silent = cargo.stdout(Stdio::null()).stderr(Stdio::null());
-    silent.status().is_ok_and(|status| status.success())
 }
 
 /// Counts on the way; standard error, where cargo reports, stays its own.

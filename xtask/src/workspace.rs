@@ -2,7 +2,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 /// Of everything that is built for tests: what two steps use is compiled once.
 pub(crate) const FEATURES: &str = "--features failpoints,tls";
@@ -42,6 +42,12 @@ impl Workspace {
         &self.root
     }
 
+    /// What several commands need and none builds alone: every program but `xtask`, whose binary
+    /// is the one that runs.
+    pub(crate) fn build_binaries(&self) -> anyhow::Result<()> {
+        succeed(&mut self.cargo(&build_binaries()))
+    }
+
     /// `arguments` are separated by spaces; none may contain one.
     pub(crate) fn cargo(&self, arguments: &str) -> Command {
         self.command("cargo", arguments)
@@ -54,4 +60,19 @@ impl Workspace {
         command.args(arguments.split(' ')).current_dir(&self.root);
         command
     }
+}
+
+/// For cargo.
+pub(crate) fn build_binaries() -> String {
+    format!("build --workspace --exclude xtask --bins {FEATURES}")
+}
+
+/// Runs it in sight of the user.
+pub(crate) fn succeed(command: &mut Command) -> anyhow::Result<()> {
+    let program = command.get_program().display().to_string();
+    let status = command
+        .status()
+        .with_context(|| format!("{program} does not start"))?;
+    ensure!(status.success(), "{program} failed ({status})");
+    Ok(())
 }

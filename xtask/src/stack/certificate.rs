@@ -4,7 +4,8 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use super::{prerequisites, process};
+use super::process;
+use crate::prerequisites;
 
 /// Java opens no key store without one.
 pub(crate) const PASSWORD: &str = "stack-tls";

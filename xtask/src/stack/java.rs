@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use super::{prerequisites, process};
+use super::process;
+use crate::prerequisites;
 
 const POM: &str = include_str!("pom.xml");
 

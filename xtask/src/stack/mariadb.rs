@@ -2,8 +2,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::certificate::Certificate;
-use super::prerequisites::{self, is_root};
 use super::process::{self, Component};
+use crate::prerequisites::{self, is_root};
 
 /// Run at every start, before the port opens; safe to repeat.
 const USERS: &str = "\

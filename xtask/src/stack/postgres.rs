@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::Context;
 
 use super::certificate::Certificate;
-use super::prerequisites::{self, is_root};
 use super::process::{self, Component};
+use crate::prerequisites::{self, is_root};
 
 /// Whom it runs as where xtask is root, which PostgreSQL refuses.
 const USER: &str = "postgres";

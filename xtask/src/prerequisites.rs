@@ -9,9 +9,16 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use super::process;
+use crate::stack::process;
 
 const OLDEST_JAVA: u32 = 17;
+const OLDEST_NODE: u32 = 20;
+const BROWSERS: [&str; 4] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+];
 
 #[derive(Clone, Copy)]
 enum Need {
@@ -21,6 +28,9 @@ enum Need {
     PostgreSql,
     OpenSsl,
     OpenSslHeaders,
+    Chromium,
+    Node,
+    Npm,
 }
 
 const STACK: [Need; 5] = [
@@ -45,6 +55,9 @@ impl Need {
                 env::var_os("OPENSSL_DIR").is_some()
                     || process::succeeds(found.args(["--exists", "openssl"]))
             }
+            Self::Chromium => chromium().is_ok(),
+            Self::Node => node_version().is_some_and(|version| version >= OLDEST_NODE),
+            Self::Npm => all(&["npm"]),
         }
     }
 
@@ -56,6 +69,9 @@ impl Need {
             Self::PostgreSql => "PostgreSQL",
             Self::OpenSsl => "OpenSSL",
             Self::OpenSslHeaders => "OpenSSL's headers",
+            Self::Chromium => "Chromium",
+            Self::Node => "Node 20 or newer",
+            Self::Npm => "npm",
         }
     }
 
@@ -69,6 +85,9 @@ impl Need {
             Self::PostgreSql => &["postgresql"],
             Self::OpenSsl => &["openssl"],
             Self::OpenSslHeaders => &["libssl-dev", "pkg-config"],
+            Self::Chromium => &["chromium"],
+            Self::Node => &["nodejs"],
+            Self::Npm => &["npm"],
         }
     }
 }
@@ -92,6 +111,12 @@ pub(crate) fn ensure_maven(jars_are_there: bool, log: &Path) -> anyhow::Result<(
 /// What the feature `tls` is built with.
 pub(crate) fn ensure_headers(log: &Path) -> anyhow::Result<()> {
     ensure_all(&[Need::OpenSslHeaders], log)
+}
+
+/// What the tests of the console run in; returns the browser.
+pub(crate) fn ensure_browser(log: &Path) -> anyhow::Result<PathBuf> {
+    ensure_all(&[Need::Chromium, Need::Node, Need::Npm], log)?;
+    chromium()
 }
 
 /// Installs what is missing where that is possible, else says what to install.
@@ -140,6 +165,18 @@ pub(crate) fn java() -> anyhow::Result<PathBuf> {
         .chain(installed)
         .find(|java| java_version(java).is_some_and(|version| version >= OLDEST_JAVA))
         .with_context(|| format!("there is no Java {OLDEST_JAVA} or newer"))
+}
+
+fn chromium() -> anyhow::Result<PathBuf> {
+    let found = BROWSERS.iter().find_map(|name| program(name).ok());
+    found.context("there is no Chromium")
+}
+
+fn node_version() -> Option<u32> {
+    let output = Command::new("node").arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (major, _) = text.strip_prefix('v')?.split_once('.')?;
+    major.parse().ok()
 }
 
 pub(crate) fn is_root() -> bool {
