@@ -3,6 +3,7 @@
 //! catalog database, where every change of stock is a row of the ledger.
 
 pub mod applier;
+mod asyncapi;
 pub mod catalog;
 pub mod dead_letters;
 mod duties;
@@ -19,6 +20,7 @@ use shared::http::{Common, Health};
 use shared::kafka::{DeadLetterTopic, LetterForm, watch_broker};
 use shared::service::{Service, Tasks};
 
+pub use asyncapi::asyncapi;
 pub use metrics::Metrics;
 pub use settings::{ApplierSettings, Settings, Topics};
 
@@ -60,7 +62,9 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
         metrics: registry,
         openapi: routes::openapi(),
     };
+    let records = asyncapi(&settings);
     let http = shared::http::serve(&settings.http, common, move |config| {
+        config.service(records.resource());
         routes::configure(config, catalog.clone(), letters.clone());
     })?;
 

@@ -76,6 +76,7 @@ pub fn configure(config: &mut ServiceConfig, catalog: Catalog, letters: DeadLett
         dead_letters::replay,
     ),
     components(schemas(Product, Entry, EntryKind, ProblemDocument, FieldError)),
+    external_docs(url = "/asyncapi.json", description = "Its records on Kafka (AsyncAPI 3)"),
 )]
 struct Api;
 

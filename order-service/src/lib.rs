@@ -6,6 +6,7 @@
 //! `registrar` looks after the sink.
 
 mod app;
+mod asyncapi;
 mod known_order;
 mod metrics;
 mod new_order;
@@ -19,6 +20,7 @@ mod settings;
 mod start;
 mod tail;
 
+pub use asyncapi::asyncapi;
 pub use routes::openapi;
 pub use settings::{ConnectSettings, PublisherSettings, Settings, TailSettings, Topics};
 pub use start::start;

@@ -45,7 +45,11 @@ pub(crate) fn configure(config: &mut ServiceConfig, app: Data<App>) {
         description = "Takes orders and writes nothing but Kafka records."
     ),
     paths(place::place, list::list, get::get, cancel::cancel, stream::stream),
-    components(schemas(shared::http::ProblemDocument))
+    components(schemas(shared::http::ProblemDocument)),
+    external_docs(
+        url = "/asyncapi.json",
+        description = "Its records on Kafka (AsyncAPI 3)"
+    )
 )]
 struct ApiDoc;
 

@@ -15,6 +15,7 @@ use shared::{database, settings};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::asyncapi::asyncapi;
 use crate::metrics::PublishMetrics;
 use crate::publisher::{self, SessionSettings, Worker};
 use crate::read_model::ReadModel;
@@ -93,8 +94,10 @@ fn bind(
         openapi: routes::openapi(),
     };
     let app = app.clone();
+    let records = asyncapi(settings);
     Ok(serve(&settings.http, common, move |config| {
-        routes::configure(config, app.clone())
+        config.service(records.resource());
+        routes::configure(config, app.clone());
     })?)
 }
 

@@ -8,12 +8,14 @@ mod envelope;
 mod ids;
 mod order;
 mod outcome;
+mod schema;
 mod timestamp;
 
 pub use delta::{Delta, DeltaKind, MAX_QUANTITY};
 pub use ids::{OrderId, ProductId, UserId};
 pub use order::Order;
 pub use outcome::{Outcome, Reason, Status};
+pub use schema::ValueSchema;
 pub use timestamp::Timestamp;
 
 /// A record that does not keep the contract: bad data, never an infrastructure fault.

@@ -18,4 +18,4 @@ pub use dead_letters::{
 pub use producer::FactProducer;
 pub use record::{OutRecord, record_headers, trace_parent};
 pub use settings::{KafkaSettings, PropertyError, TopicSettings, set_default};
-pub use topics::{TopicError, ensure_compacted_topic, ensure_topics};
+pub use topics::{KEPT_FOR_EVER_MS, TopicError, ensure_compacted_topic, ensure_topics};

@@ -2,6 +2,7 @@
 //! Connect's JSON envelope ([`connect_json`]), and the plumbing around Kafka, HTTP,
 //! databases, settings and telemetry. No business rule lives here.
 
+pub mod asyncapi;
 pub mod backoff;
 pub mod connect_json;
 pub mod contract;

@@ -3,6 +3,7 @@
 //! Tests of [`isolated`] share the running world at once: each has products and users of
 //! its own. Those of [`disruptive`] stop and kill parts of it, and run one at a time.
 
+mod asyncapi;
 mod bad_input;
 mod cancel;
 mod compose;
@@ -63,6 +64,7 @@ fn isolated(session: &Arc<Session>) -> Vec<Trial> {
         orders::trials(session),
         idempotency::trials(session),
         records::trials(session),
+        asyncapi::trials(session),
         poison::trials(session),
         dead_letters::trials(session),
         list::trials(session),

@@ -1,14 +1,17 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{ContractError, OrderId, ProductId};
+use super::{ContractError, OrderId, ProductId, ValueSchema};
 
 /// The largest quantity of one order, and so of one delta.
 pub const MAX_QUANTITY: i32 = 10_000;
 
 /// What a delta does to an order's reservation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum DeltaKind {
     Reserve,
@@ -32,13 +35,15 @@ impl fmt::Display for DeltaKind {
 
 /// A change of stock that an order asks for: the value of `catalog_deltas`, keyed by
 /// the product's id so that a product's orders are served first come, first served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Delta {
     pub order_id: OrderId,
+    #[schema(value_type = i64, minimum = 1)]
     pub product_id: ProductId,
     pub kind: DeltaKind,
-    /// Negative for a reservation, positive for a release.
+    /// Negative for a reservation, positive for a release, never 0.
+    #[schema(minimum = -10_000, maximum = 10_000)]
     pub delta: i32,
 }
 
@@ -46,6 +51,10 @@ impl Delta {
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self)
             .unwrap_or_else(|error| unreachable!("plain fields serialise: {error}"))
+    }
+
+    pub fn value_schema() -> ValueSchema {
+        ValueSchema::of::<Self>()
     }
 
     /// Reads a delta and checks the contract: sign by kind, 1 ≤ |delta| ≤ 10,000.

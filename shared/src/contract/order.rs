@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::envelope::{self, millis};
-use super::{ContractError, OrderId, ProductId, Timestamp, UserId};
+use super::{ContractError, OrderId, ProductId, Timestamp, UserId, ValueSchema};
 
 /// `{"schema":…,"payload":` of every order record, as Kafka's JsonConverter writes it.
 const PREFIX: &str = concat!(
@@ -18,17 +19,26 @@ const PREFIX: &str = concat!(
 );
 
 /// An order as placed: the value of `orders`, keyed by the order's id. Prices are in
-/// minor currency units. What became of it is an [`super::Outcome`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// minor currency units. What became of it is on `order_outcomes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Order {
     pub id: OrderId,
+    #[schema(value_type = i64, minimum = 1)]
     pub user_id: UserId,
+    #[schema(value_type = i64, minimum = 1)]
     pub product_id: ProductId,
+    #[schema(minimum = 1, maximum = 10_000)]
     pub qty: i32,
+    #[schema(minimum = 0)]
     pub unit_price: i64,
+    /// `qty` times `unit_price`.
+    #[schema(minimum = 0)]
     pub total_price: i64,
+    /// Milliseconds since 1970. Copies of an order may differ in it.
     #[serde(with = "millis")]
+    #[schema(value_type = i64)]
     pub created_at: Timestamp,
+    #[schema(required, min_length = 1, max_length = 255)]
     pub idempotency_key: Option<String>,
 }
 
@@ -39,6 +49,10 @@ impl Order {
 
     pub fn decode(record: &[u8]) -> Result<Self, ContractError> {
         envelope::decode(PREFIX, record)
+    }
+
+    pub fn value_schema() -> ValueSchema {
+        ValueSchema::in_envelope::<Self>(PREFIX)
     }
 }
 

@@ -3,9 +3,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::envelope::{self, millis};
-use super::{ContractError, DeltaKind, OrderId, Timestamp};
+use super::{ContractError, DeltaKind, OrderId, Timestamp, ValueSchema};
 
 /// `{"schema":…,"payload":` of every outcome record, as Kafka's JsonConverter writes it.
 const PREFIX: &str = concat!(
@@ -22,8 +23,10 @@ macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        // Not by variant: the schema would not show a name that comes from this macro.
+        #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
         pub enum $name {
-            $($(#[$vdoc])* #[serde(rename = $text)] $variant),+
+            $($(#[$vdoc])* $variant),+
         }
 
         impl $name {
@@ -85,14 +88,32 @@ pub struct Outcome {
     pub decided_at: Timestamp,
 }
 
-#[derive(Serialize, Deserialize)]
+/// The catalog's decision on one delta; all its copies are identical.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = Outcome)]
 struct Payload {
+    /// `<order_id>:reserve` or `<order_id>:release`.
+    #[schema(pattern = "^[0-9a-f-]{36}:(reserve|release)$")]
     id: String,
     order_id: OrderId,
+    #[schema(schema_with = decided)]
     status: Status,
+    #[schema(required)]
     reason: Option<Reason>,
+    /// Milliseconds since 1970.
     #[serde(with = "millis")]
+    #[schema(value_type = i64)]
     decided_at: Timestamp,
+}
+
+/// Every [`Status`] but the absence of a decision.
+fn decided() -> Object {
+    let all = Status::ALL.iter().copied();
+    let decided = all.filter(|status| *status != Status::Pending);
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(decided.map(Status::as_str)))
+        .build()
 }
 
 impl Outcome {
@@ -110,6 +131,10 @@ impl Outcome {
             decided_at: self.decided_at,
         };
         envelope::encode(PREFIX, &payload)
+    }
+
+    pub fn value_schema() -> ValueSchema {
+        ValueSchema::in_envelope::<Payload>(PREFIX)
     }
 
     pub fn decode(record: &[u8]) -> Result<Self, ContractError> {
@@ -140,6 +165,8 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn outcome() -> Outcome {
@@ -160,6 +187,22 @@ mod tests {
             fixture.trim_end()
         );
         assert_eq!(Outcome::decode(fixture.as_bytes()).unwrap(), outcome());
+    }
+
+    #[test]
+    fn texts_are_the_same_on_the_wire_in_the_database_and_in_the_schema() {
+        fn check<T: Serialize + ToSchema>(all: &[T], texts: Vec<&str>) {
+            assert_eq!(json!(all), json!(texts));
+            assert_eq!(json!(T::schema())["enum"], json!(texts));
+        }
+        check(
+            Status::ALL,
+            Status::ALL.iter().map(|status| status.as_str()).collect(),
+        );
+        check(
+            Reason::ALL,
+            Reason::ALL.iter().map(|reason| reason.as_str()).collect(),
+        );
     }
 
     #[test]

@@ -12,6 +12,8 @@ use super::{KafkaSettings, TopicSettings};
 
 type Admin = AdminClient<DefaultClientContext>;
 
+/// `retention.ms` of every topic.
+pub const KEPT_FOR_EVER_MS: i64 = -1;
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -76,7 +78,8 @@ pub async fn ensure_topics(
         .iter()
         .filter(|topic| !existing.contains_key(&topic.name))
         .collect();
-    create(&admin, &missing, ("retention.ms", "-1")).await?;
+    let retention = KEPT_FOR_EVER_MS.to_string();
+    create(&admin, &missing, ("retention.ms", &retention)).await?;
     for topic in topics {
         match existing.get(&topic.name) {
             Some(known) if known.partitions < topic.partitions => {
