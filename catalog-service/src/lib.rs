@@ -15,7 +15,9 @@ pub mod store;
 
 use std::convert::Infallible;
 
+use anyhow::Context;
 use prometheus_client::registry::Registry;
+use shared::database::ConnectError;
 use shared::http::{Common, Health};
 use shared::kafka::{DeadLetterTopic, LetterForm, watch_broker};
 use shared::service::{Service, Tasks};
@@ -36,7 +38,9 @@ use crate::duties::{Duties, watch_database};
 pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     settings.kafka.validate()?;
     let db = shared::database::connect(&settings.database).await;
-    let db = db.map_err(|error| anyhow::anyhow!("setting `database.url`: {error}"))?;
+    let db = db
+        .map_err(ConnectError::from)
+        .context("setting `database.url`")?;
     let health = Health::default();
     let metrics = Metrics::default();
     let mut registry = Registry::default();

@@ -10,18 +10,30 @@ use shared::{service, settings, telemetry};
 
 /// Turns the quantity deltas of orders into stock, and serves the stock over HTTP.
 ///
-/// Settings come from the defaults, then the file, then environment variables such as
-/// CATALOG_SERVICE__KAFKA__BOOTSTRAP_SERVERS.
+/// Starts without its broker and its database, and waits for them; Ctrl-C or SIGTERM ends it, once
+/// what is in flight is done.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, help_expected = true, after_help = HELP)]
 struct Arguments {
-    /// A TOML file of settings.
+    /// A TOML file of settings; without it, the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Asks the one that runs here, by the same settings, whether it is ready; exits with 0 if so.
     #[arg(long)]
     health: bool,
 }
+
+const HELP: &str = "\
+Settings: the defaults, then the file, then variables of the form CATALOG_SERVICE__LEVEL__NAME.
+config/catalog-service.toml has all of them with their defaults. RUST_LOG chooses what is logged.
+
+Exit status: 0 stopped (or --health: ready), 1 cannot start or go on (or not ready), 2 bad arguments.
+
+Examples:
+  catalog-service --config config/catalog-service.toml
+  CATALOG_SERVICE__KAFKA__BOOTSTRAP_SERVERS=broker:9092 catalog-service
+  CATALOG_SERVICE__HTTP__BIND=127.0.0.1:8092 catalog-service
+  catalog-service --health && echo ready";
 
 #[tokio::main]
 async fn main() -> ExitCode {

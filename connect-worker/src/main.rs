@@ -11,12 +11,12 @@ use shared::{service, settings, telemetry};
 
 /// Kafka Connect's JDBC sink, source and REST API in one small process.
 ///
-/// Settings come from the defaults, then the file, then environment variables such as
-/// CONNECT_WORKER__KAFKA__BOOTSTRAP_SERVERS.
+/// Connectors come by REST, as Kafka Connect takes them, and are kept in Kafka. Starts without its
+/// broker, and waits for it; Ctrl-C or SIGTERM ends it, once what is in flight is done.
 #[derive(Parser)]
-#[command(version, override_usage = USAGE)]
+#[command(version, help_expected = true, override_usage = USAGE, after_help = HELP)]
 struct Arguments {
-    /// A TOML file of settings.
+    /// A TOML file of settings; without it, the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Asks the one that runs here, by the same settings, whether it is ready; exits with 0 if so.
@@ -34,6 +34,20 @@ struct Arguments {
 
 const USAGE: &str = "connect-worker [--config FILE] [--health]\n       \
     connect-worker --standalone WORKER.PROPERTIES [CONNECTOR.PROPERTIES]...";
+
+const HELP: &str = "\
+Settings: the defaults, then the file, then variables of the form CONNECT_WORKER__LEVEL__NAME.
+config/connect-worker.toml has all of them with their defaults. RUST_LOG chooses what is logged.
+What a connector's ${env:NAME} stands for comes from the environment as well.
+
+Exit status: 0 stopped (or --health: ready), 1 cannot start or go on (or not ready), 2 bad arguments.
+
+Examples:
+  connect-worker --config config/connect-worker.toml
+  CONNECT_WORKER__KAFKA__BOOTSTRAP_SERVERS=broker:9092 connect-worker
+  curl -X POST -H 'Content-Type: application/json' -d @connectors/orders-sink.json http://127.0.0.1:8083/connectors
+  connect-worker --standalone worker.properties sink.properties source.properties
+  connect-worker --health && echo ready";
 
 #[tokio::main]
 async fn main() -> ExitCode {

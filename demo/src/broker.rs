@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use rdkafka::ClientConfig;
@@ -12,6 +13,27 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka_sys::bindings as librdkafka;
 use rdkafka_sys::types::RDKafkaErrorCode;
 use shared::kafka::{KafkaSettings, TopicSettings};
+
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Fails where no broker answers: the pair itself would wait for it.
+pub(crate) async fn answers(kafka: &KafkaSettings) -> anyhow::Result<()> {
+    let client: BaseProducer = kafka.client("demo").create().context("--kafka")?;
+    let ask = move || {
+        client
+            .client()
+            .fetch_metadata(None, ANSWERS_WITHIN)
+            .map(drop)
+    };
+    let asked = tokio::task::spawn_blocking(ask).await?;
+    asked.with_context(|| {
+        format!(
+            "no broker answers at {}: start it, correct --kafka, or leave --kafka out for the \
+             embedded one",
+            kafka.bootstrap_servers
+        )
+    })
+}
 
 /// librdkafka's in-process broker, which lives as long as the client that carries it.
 ///

@@ -30,9 +30,9 @@ use crate::pair::{Addresses, Pair, Places};
 /// everything at the end, so a stop waits until every order is in the databases. What
 /// the pair guarantees, it guarantees on a real Kafka: --kafka HOST:PORT.
 #[derive(Parser)]
-#[command(name = "demo", bin_name = "cargo run --", version)]
+#[command(name = "demo", bin_name = "cargo run --", version, help_expected = true, after_help = HELP)]
 struct Arguments {
-    /// Where the SQLite databases live.
+    /// Where the SQLite databases live; made if it is missing. Delete it to begin anew.
     #[arg(long, value_name = "DIR", default_value = "data")]
     data_dir: PathBuf,
     /// A real broker, instead of the embedded one.
@@ -42,10 +42,19 @@ struct Arguments {
     /// connect-worker on N+3. With 0 the system picks free ones.
     #[arg(long, value_name = "N", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(..=65_000))]
     base_port: u16,
-    /// What to log: a level, or a filter by module.
+    /// What to log: error, warn, info, debug or trace, or a filter such as info,rdkafka=debug.
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: String,
 }
+
+const HELP: &str = "\
+Exit status: 0 stopped by Ctrl-C or SIGTERM, 1 cannot start or go on, 2 bad arguments.
+
+Examples:
+  cargo run
+  cargo run -- --base-port 9080 --data-dir /tmp/pair
+  cargo run -- --kafka localhost:9092
+  cargo run -- --log info";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -68,6 +77,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             ..KafkaSettings::default()
         },
     };
+    if broker.is_none() {
+        broker::answers(&kafka).await?;
+    }
     let places = Places {
         data_dir: arguments.data_dir,
         base_port: arguments.base_port,

@@ -198,9 +198,16 @@ fn url(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
+/// SQLite makes files in it while it runs.
 fn create(data_dir: &Path) -> anyhow::Result<()> {
+    let probe = data_dir.join("writable");
     std::fs::create_dir_all(data_dir)
-        .with_context(|| format!("cannot create the data folder {}", data_dir.display()))
+        .and_then(|()| std::fs::write(&probe, ""))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .with_context(|| {
+            let folder = data_dir.display();
+            format!("cannot write to the data folder {folder}: choose another by --data-dir")
+        })
 }
 
 /// Ready in full: degraded is good enough for a load balancer, not for a first look.

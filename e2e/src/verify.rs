@@ -18,6 +18,7 @@ mod topics;
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use shared::kafka::KafkaSettings;
 
 use self::invariants::check_order;
@@ -75,6 +76,9 @@ pub trait Progress {
 /// What could not be read. A violation is no error: it is in the report.
 pub async fn verify(pair: &Pair, progress: &impl Progress) -> anyhow::Result<Report> {
     let kafka = Kafka::new(pair.kafka.clone());
+    kafka
+        .ping()
+        .context("the topics cannot be read: does a broker run there (--bootstrap-servers)?")?;
     let mut report = Report::default();
     let mut spill = Spill::new()?;
     let mut stock = Stock::default();

@@ -10,18 +10,30 @@ use shared::{service, settings, telemetry};
 
 /// Takes orders over HTTP and writes nothing but Kafka records.
 ///
-/// Settings come from the defaults, then the file, then environment variables such as
-/// ORDER_SERVICE__KAFKA__BOOTSTRAP_SERVERS.
+/// Starts without its broker and its database, and waits for them; Ctrl-C or SIGTERM ends it, once
+/// what is in flight is done.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, help_expected = true, after_help = HELP)]
 struct Arguments {
-    /// A TOML file of settings.
+    /// A TOML file of settings; without it, the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Asks the one that runs here, by the same settings, whether it is ready; exits with 0 if so.
     #[arg(long)]
     health: bool,
 }
+
+const HELP: &str = "\
+Settings: the defaults, then the file, then variables of the form ORDER_SERVICE__LEVEL__NAME.
+config/order-service.toml has all of them with their defaults. RUST_LOG chooses what is logged.
+
+Exit status: 0 stopped (or --health: ready), 1 cannot start or go on (or not ready), 2 bad arguments.
+
+Examples:
+  order-service --config config/order-service.toml
+  ORDER_SERVICE__KAFKA__BOOTSTRAP_SERVERS=broker:9092 order-service
+  ORDER_SERVICE__HTTP__BIND=127.0.0.1:8091 order-service
+  order-service --health && echo ready";
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -8,10 +8,11 @@ use migrations::{Database, MigrationError};
 use prometheus_client::registry::Registry;
 use sea_orm::DatabaseConnection;
 use shared::backoff::retry;
+use shared::database::{self, ConnectError};
 use shared::http::{Common, Health, HttpServer, serve};
 use shared::kafka::{TopicError, ensure_topics, watch_broker};
 use shared::service::{Service, Tasks};
-use shared::{database, settings};
+use shared::settings;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -33,6 +34,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     settings.kafka.validate()?;
     let database = database::connect(&settings.database)
         .await
+        .map_err(ConnectError::from)
         .context("setting `database.url`")?;
     let health = Health::default();
     let registrar = registrar(&settings, &health)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sea_orm::sqlx::Executor;
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 
 use crate::settings::DatabaseSettings;
 
@@ -22,6 +22,9 @@ const POSTGRES_SESSION: &str = "SET idle_in_transaction_session_timeout = '10s';
 /// `busy_timeout` is SQLite's lock wait; WAL lets readers go on while one writes.
 const SQLITE_SESSION: &str =
     "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL";
+
+/// No SQLSTATE, which other databases answer, has two digits.
+const SQLITE_CANTOPEN: &str = "14";
 
 /// Statements kept prepared per connection. Multi-row statements are long, and their texts
 /// differ by the number of rows.
@@ -50,6 +53,33 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<DatabaseConnection, 
     options.map_sqlx_sqlite_opts(|session| session.statement_cache_capacity(PREPARED));
     on_connect(&mut options);
     Database::connect(options).await
+}
+
+/// Why a database cannot be used, without its URL, which may hold a password.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error(
+        "it has none of the forms mysql://USER:PASSWORD@HOST:PORT/DATABASE, postgres://… and \
+         sqlite://FILE?mode=rwc"
+    )]
+    Form,
+    #[error("SQLite cannot open the file: its folder must exist and be writable")]
+    File,
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<DbErr> for ConnectError {
+    fn from(error: DbErr) -> Self {
+        match &error {
+            DbErr::Conn(RuntimeErr::Internal(_)) => Self::Form,
+            DbErr::Conn(RuntimeErr::SqlxError(cause)) => match cause.as_database_error() {
+                Some(refusal) if refusal.code().as_deref() == Some(SQLITE_CANTOPEN) => Self::File,
+                _ => Self::Other(cause.to_string()),
+            },
+            _ => Self::Other(error.to_string()),
+        }
+    }
 }
 
 fn on_connect(options: &mut ConnectOptions) {

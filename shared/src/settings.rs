@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    #[error("cannot read the settings file {path}: {problem}")]
+    #[error("cannot read the settings file {path} of --config: {problem}")]
     File { path: String, problem: String },
     #[error("setting `{name}` ({source_name}): {problem}")]
     Setting {

@@ -10,6 +10,7 @@ mod browser;
 mod chaos;
 mod images;
 mod prerequisites;
+mod pulse;
 mod stack;
 mod test;
 mod workspace;
@@ -22,10 +23,25 @@ use clap::{Parser, Subcommand};
 use crate::stack::Stack;
 use crate::workspace::Workspace;
 
+const HELP: &str = "\
+Examples:
+  cargo xtask test                    everything that CI runs, from cheap to dear
+  cargo xtask test --only clippy --only unit
+  cargo xtask stack up                Kafka, Connect, MariaDB, PostgreSQL; `stack down` stops them
+  cargo xtask bench
+  cargo xtask chaos --minutes 30";
+
 #[derive(Parser)]
-#[command(bin_name = "cargo xtask", about = "The chores of this workspace")]
+#[command(
+    bin_name = "cargo xtask",
+    about = "The chores of this workspace: tests, the real stack without Docker, benchmarks",
+    version,
+    help_expected = true,
+    after_help = HELP
+)]
 enum Task {
     /// Kafka, Kafka Connect, MariaDB and PostgreSQL as local processes under target/stack
+    #[command(after_help = STACK_HELP)]
     Stack {
         #[command(subcommand)]
         task: StackTask,
@@ -34,8 +50,10 @@ enum Task {
         cluster: bool,
     },
     /// Run everything, from cheap to dear; the last line counts the tests
+    #[command(after_help = test::HELP)]
     Test(test::Options),
     /// Build the images of docker-compose.yml from binaries compiled on this machine
+    #[command(after_help = IMAGES_HELP)]
     Images,
     /// Start the stack if it is down, then run the release build of e2e's `bench`
     #[command(disable_help_flag = true)]
@@ -45,6 +63,7 @@ enum Task {
         args: Vec<OsString>,
     },
     /// Test the console in headless Chromium; screenshots are left in target/browser
+    #[command(after_help = BROWSER_HELP)]
     Browser {
         /// Only the tests whose names match this pattern (repeatable)
         #[arg(long, value_name = "PATTERN")]
@@ -61,6 +80,23 @@ enum Task {
         args: Vec<OsString>,
     },
 }
+
+const STACK_HELP: &str = "\
+Examples:
+  cargo xtask stack up                prints where everything answers
+  cargo xtask stack status
+  cargo xtask stack down
+  cargo xtask stack up --cluster      another, of three brokers, beside it";
+
+const IMAGES_HELP: &str = "\
+Examples:
+  cargo xtask images && BINARIES=prebuilt docker compose up --wait";
+
+const BROWSER_HELP: &str = "\
+Examples:
+  cargo xtask browser
+  cargo xtask browser --only burst    the tests whose names have this word
+  cargo xtask browser --refresh";
 
 #[derive(Subcommand)]
 enum StackTask {
@@ -103,5 +139,30 @@ fn stack_task(task: &StackTask, stack: &Stack) -> anyhow::Result<ExitCode> {
         StackTask::Up => stack.up().map(|()| ExitCode::SUCCESS),
         StackTask::Status => Ok(stack.status()),
         StackTask::Down => stack.down().map(|()| ExitCode::SUCCESS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_task_says_what_it_is_for_and_shows_an_example() {
+        let mut tasks = Task::command();
+        tasks.build();
+        let help = tasks.render_long_help().to_string();
+        assert!(help.contains("\n  cargo xtask test"), "{help}");
+        for task in tasks.get_subcommands_mut() {
+            // Those have the help of what they run.
+            if ["bench", "chaos", "help"].contains(&task.get_name()) {
+                continue;
+            }
+            let help = task.render_long_help().to_string();
+            assert!(task.get_about().is_some(), "{help}");
+            let example = format!("\n  cargo xtask {}", task.get_name());
+            assert!(help.contains(&example), "{help}");
+        }
     }
 }

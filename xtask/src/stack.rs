@@ -26,6 +26,7 @@ use self::mariadb::MariaDb;
 use self::postgres::Postgres;
 use self::process::Component;
 use crate::prerequisites;
+use crate::pulse::with_pulse;
 
 /// Which servers there are, and on which ports. Two stacks may run beside each other.
 pub(crate) struct Layout {
@@ -232,8 +233,9 @@ impl Stack {
     fn start(&self) -> anyhow::Result<()> {
         self.certificate.ensure()?;
         let abandoned = AtomicBool::new(false);
-        let start = |component| {
-            process::start(component, &abandoned)
+        let start = |component: &dyn Component| {
+            let what = format!("starting {}", component.name());
+            with_pulse(&what, || process::start(component, &abandoned))
                 .inspect_err(|_| abandoned.store(true, Ordering::Relaxed))
         };
         thread::scope(|scope| {

@@ -26,6 +26,17 @@ const STACK_PACKAGES: [&str; 5] = [
 /// Sink and database behind the same end-to-end tests.
 const STACK_WORLDS: [&str; 3] = ["connect-mariadb", "worker-mariadb", "worker-postgres"];
 
+pub(crate) const HELP: &str = "\
+Stops at the first step that fails. What a step needs and this machine lacks is installed, as root on
+Debian or Ubuntu, or named.
+
+Examples:
+  cargo xtask test --list
+  cargo xtask test
+  cargo xtask test --only fmt --only clippy --only unit
+  cargo xtask test --only databases --keep     the stack stays up for the next run
+  cargo xtask test --stack local               no containers";
+
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Whose tests: of the local stack, of docker-compose.yml, or of both; without it, of what
@@ -82,12 +93,12 @@ pub(crate) fn run(
     }
     // Clippy builds with it already.
     stack::prepare_build(workspace.target())?;
-    let mut report = Report::default();
     let (left_out, steps): (Vec<_>, Vec<_>) = steps
         .into_iter()
         .map(|step| (left_out(options.choice, step.stack), step))
         .partition(|(why, _)| why.is_some());
     let steps: Vec<_> = steps.into_iter().map(|(_, step)| step).collect();
+    let mut report = Report::new(steps.len());
     let of = |need| steps.iter().filter(move |step| step.stack == need);
     report.run_all(workspace, stack, of(StackNeed::None));
     if !report.failed() && of(StackNeed::Shared).next().is_some() {
@@ -295,13 +306,25 @@ impl Outcome {
     }
 }
 
-#[derive(Default)]
 struct Report {
+    clock: Instant,
+    planned: usize,
+    begun: usize,
     steps: Vec<(&'static str, Duration, Outcome)>,
     tally: Tally,
 }
 
 impl Report {
+    fn new(planned: usize) -> Self {
+        Self {
+            clock: Instant::now(),
+            planned,
+            begun: 0,
+            steps: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
     fn run_all<'a>(
         &mut self,
         workspace: &Workspace,
@@ -312,7 +335,13 @@ impl Report {
             if self.failed() {
                 return;
             }
-            println!("\n==> {}: {step}", step.name);
+            self.begun += 1;
+            let minutes = self.clock.elapsed().as_secs() / 60;
+            let (begun, planned) = (self.begun, self.planned);
+            println!(
+                "\n==> step {begun} of {planned}, after {minutes} min: {}: {step}",
+                step.name
+            );
             if let Some(condition) = &step.condition
                 && !process::succeeds(&mut workspace.command(step.program, condition.arguments))
             {

@@ -2,6 +2,7 @@ use anyhow::Context;
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, QueryResult};
 use shared::contract::{DeltaKind, Order, OrderId, Outcome, ProductId, UserId};
+use shared::database::ConnectError;
 
 use super::Progress;
 use super::fact::{Decision, Fact, Movement, Place, What};
@@ -23,7 +24,8 @@ pub(super) async fn read_orders(
 ) -> anyhow::Result<()> {
     let database = open(url)
         .await
-        .context("the orders database cannot be read")?;
+        .map_err(ConnectError::from)
+        .context("the orders database (--orders-database) cannot be read")?;
     pages(&database, &ORDERS, progress, |key, row| match order(row) {
         Some(order) => put(spill, &ORDERS, order.id, What::OrderRow(order)),
         None => {
@@ -59,7 +61,8 @@ pub(super) async fn read_catalog(
 ) -> anyhow::Result<()> {
     let database = open(url)
         .await
-        .context("the catalog database cannot be read")?;
+        .map_err(ConnectError::from)
+        .context("the catalog database (--catalog-database) cannot be read")?;
     let query = Query::select()
         .columns(["product_id", "qty"])
         .from("stock")

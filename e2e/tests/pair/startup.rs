@@ -17,6 +17,10 @@ pub(crate) fn trials(session: &Arc<Session>) -> Vec<Trial> {
         an_address_that_others_reach_is_served_only_on_purpose,
         a_taken_port_stops_the_start_and_is_named,
         a_database_url_of_no_known_kind_stops_the_start,
+        a_file_that_sqlite_cannot_open_stops_the_start,
+        a_demo_without_a_folder_or_a_broker_says_what_to_do,
+        verify_without_a_broker_says_so,
+        every_program_says_what_it_is_for_and_shows_an_example,
         a_property_that_a_guarantee_rests_on_stops_the_start,
         the_health_check_fails_where_nothing_answers,
     ]
@@ -150,8 +154,77 @@ async fn a_database_url_of_no_known_kind_stops_the_start() -> anyhow::Result<()>
         for url in ["oracle://me:1234@127.0.0.1/orders", "no url"] {
             let mut command = service(name, prefix)?;
             command.env(format!("{prefix}__DATABASE__URL"), url);
-            refuses(command, &["database.url"])?;
+            refuses(command, &["database.url", "mysql://USER:PASSWORD@"])?;
         }
+    }
+    Ok(())
+}
+
+async fn a_file_that_sqlite_cannot_open_stops_the_start() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("missing").join("some.db");
+    for (name, prefix) in [
+        ("order-service", "ORDER_SERVICE"),
+        ("catalog-service", "CATALOG_SERVICE"),
+    ] {
+        let mut command = service(name, prefix)?;
+        let url = format!("sqlite://{}?mode=rwc", file.display());
+        command.env(format!("{prefix}__DATABASE__URL"), url);
+        refuses(command, &["database.url", "folder"])?;
+    }
+    Ok(())
+}
+
+async fn a_demo_without_a_folder_or_a_broker_says_what_to_do() -> anyhow::Result<()> {
+    let file = tempfile::NamedTempFile::new()?;
+    let path = file.path().display().to_string();
+    let mut command = binary("demo")?;
+    command.args(["--base-port", "0", "--data-dir", &path]);
+    refuses(command, &[&path, "--data-dir"])?;
+
+    let folder = tempfile::tempdir()?;
+    let broker = free_address()?.to_string();
+    let mut command = binary("demo")?;
+    command
+        .args(["--base-port", "0", "--kafka", &broker, "--data-dir"])
+        .arg(folder.path());
+    refuses(command, &["no broker answers", &broker, "--kafka"])
+}
+
+async fn verify_without_a_broker_says_so() -> anyhow::Result<()> {
+    let broker = free_address()?.to_string();
+    let mut command = binary("verify")?;
+    command
+        .args(["--bootstrap-servers", &broker])
+        .args(["--orders-database", "sqlite://orders.db"])
+        .args(["--catalog-database", "sqlite://catalog.db"]);
+    refuses(command, &[&broker, "--bootstrap-servers"])
+}
+
+async fn every_program_says_what_it_is_for_and_shows_an_example() -> anyhow::Result<()> {
+    for (name, purpose) in [
+        ("order-service", "Takes orders"),
+        (
+            "catalog-service",
+            "Turns the quantity deltas of orders into stock",
+        ),
+        ("connect-worker", "Kafka Connect's JDBC sink"),
+        ("demo", "in one process"),
+        ("verify", "checks the pair's invariants"),
+        ("chaos", "SIGKILL and SIGSTOP for any part of the pair"),
+        ("bench", "Measures the order-service"),
+    ] {
+        let run = |argument: &str| -> anyhow::Result<String> {
+            let ended = binary(name)?.arg(argument).output()?;
+            ensure!(ended.status.success(), "{name} {argument}: {ended:?}");
+            Ok(String::from_utf8(ended.stdout)?)
+        };
+        let help = run("--help")?;
+        let first = help.lines().next().unwrap_or_default();
+        ensure!(first.contains(purpose), "{name}: {first}");
+        ensure!(help.contains("\nExamples:\n  "), "{name}: {help}");
+        let version = format!("{name} {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(run("--version")?, version);
     }
     Ok(())
 }

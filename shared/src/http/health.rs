@@ -16,6 +16,14 @@ enum State {
     Down { reason: String },
 }
 
+impl State {
+    fn starting() -> Self {
+        Self::Down {
+            reason: "starting".to_owned(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Serialize)]
 struct Entry {
     critical: bool,
@@ -84,9 +92,7 @@ impl Health {
     }
 
     fn add(&self, name: &'static str, critical: bool) -> Dependency {
-        let state = State::Down {
-            reason: "starting".to_owned(),
-        };
+        let state = State::starting();
         self.dependencies
             .lock()
             .insert(name, Entry { critical, state });
@@ -142,10 +148,14 @@ impl Dependency {
             return;
         };
         let was_up = entry.state == State::Up;
+        let is_first = entry.state == State::starting();
         match &state {
             State::Up if !was_up => tracing::info!(dependency = self.name, "up"),
             State::Down { reason } if was_up => {
                 tracing::warn!(dependency = self.name, reason, "down");
+            }
+            State::Down { reason } if is_first => {
+                tracing::info!(dependency = self.name, reason, "not up yet");
             }
             _ => {}
         }

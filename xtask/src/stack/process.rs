@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::pulse::with_pulse;
+
 /// From the start of a process to its first answer; Connect needs most on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(180);
 /// From the polite signal to SIGKILL.
@@ -161,10 +163,11 @@ pub(crate) fn run(command: &mut Command, input: Option<&Path>, log: &Path) -> an
         None => Stdio::null(),
     };
     let program = command.get_program().display().to_string();
-    let status = log_to(command, log)?
-        .stdin(input)
-        .status()
-        .with_context(|| format!("{program} does not start"))?;
+    let command = log_to(command, log)?.stdin(input);
+    let status = with_pulse(&format!("{program} (log {})", log.display()), || {
+        command.status()
+    })
+    .with_context(|| format!("{program} does not start"))?;
     if !status.success() {
         bail!("{program} failed ({status}); {}", last_lines(log));
     }

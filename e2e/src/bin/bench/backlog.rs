@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::World;
+use e2e::{Pace, World};
 
 use crate::measure::count;
 
@@ -41,6 +41,7 @@ pub(crate) async fn time_rows(
     look: impl AsyncFn() -> anyhow::Result<u64>,
 ) -> anyhow::Result<(u64, f64)> {
     let mut first = None;
+    let mut pace = Pace::default();
     loop {
         let (now, rows) = (Instant::now(), look().await?);
         let (begun, at_first) = *first.get_or_insert((now, rows));
@@ -50,6 +51,9 @@ pub(crate) async fn time_rows(
             let done = usize::try_from(rows - at_first)?;
             let rate = count(done) / now.duration_since(begun).as_secs_f64();
             return Ok((rows, rate));
+        }
+        if pace.is_due() {
+            eprintln!("{rows} of {expected} rows");
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -1,7 +1,11 @@
 //! The pair's speed on real Kafka, each figure beside its own limit from the same run.
 //!
 //! `cargo xtask bench` builds for release, starts the stack, and runs this.
-#![allow(clippy::print_stdout, reason = "it prints a table for a person")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it prints a table for a person, and how far it is"
+)]
 
 mod backlog;
 mod bare;
@@ -12,10 +16,12 @@ mod sink;
 mod verify;
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
 use e2e::{Kind, World};
+use shared::service::report;
 
 use crate::measure::{Run, median};
 
@@ -25,18 +31,19 @@ const PRODUCTS: usize = 100;
 /// Measures the order-service against a bare transactional producer in turn, then the
 /// catalog and the sink on the backlog that both left, then memory and start-up.
 #[derive(Parser)]
-#[command(name = "bench", bin_name = "cargo xtask bench")]
+#[command(name = "bench", bin_name = "cargo xtask bench", version, help_expected = true, after_help = HELP)]
 struct Arguments {
     #[command(subcommand)]
     what: Option<What>,
     /// Orders in each run.
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
     orders: usize,
     /// Runs of each kind, in turn; the median counts.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5)]
     rounds: usize,
-    /// Connections, or orders in flight.
-    #[arg(long, value_delimiter = ',', default_values_t = [128, 512])]
+    /// Connections of the service, and orders in flight of the bare producer; several separated by
+    /// commas.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [128, 512])]
     connections: Vec<usize>,
 }
 
@@ -48,14 +55,23 @@ enum What {
     Verify(verify::Arguments),
 }
 
+const HELP: &str = "\
+Tables go to standard output, progress to standard error.
+
+Examples:
+  cargo xtask bench
+  cargo xtask bench --rounds 1 --connections 64,256
+  cargo xtask bench sink --records 500000 --tasks 2
+  cargo xtask bench verify --orders 1000000";
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match &arguments.what {
+    report(match &arguments.what {
         Some(What::Sink(arguments)) => sink::run(arguments).await,
         Some(What::Verify(arguments)) => verify::run(arguments).await,
         None => pair(&arguments).await,
-    }
+    })
 }
 
 async fn pair(arguments: &Arguments) -> anyhow::Result<()> {
@@ -111,7 +127,7 @@ async fn compare(
     let mut ratios = Vec::new();
     let mut all = Run::default();
     let mut placed = 0;
-    for _ in 0..arguments.rounds {
+    for round in 1..=arguments.rounds {
         let kafka = kafka.to_owned();
         let orders = arguments.orders;
         let limit =
@@ -119,6 +135,12 @@ async fn compare(
         let run = load::run(address, orders, connections).await?;
         ratios.push(run.rate() / limit.rate());
         placed += limit.latencies.len() + run.latencies.len();
+        eprintln!(
+            "{connections} connections, round {round} of {}: bare {:.0}/s, service {:.0}/s",
+            arguments.rounds,
+            limit.rate(),
+            run.rate()
+        );
         bare.push(limit.rate());
         service.push(run.rate());
         all.latencies.extend(run.latencies);

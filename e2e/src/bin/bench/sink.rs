@@ -34,10 +34,10 @@ struct Place {
 #[derive(Clone, clap::Args)]
 pub(crate) struct Arguments {
     /// Orders in the topic.
-    #[arg(long, default_value_t = 500_000)]
+    #[arg(long, value_name = "N", default_value_t = 500_000)]
     records: usize,
-    /// `tasks.max` of both.
-    #[arg(long, default_value_t = 1)]
+    /// `tasks.max` of connect-worker and Kafka Connect.
+    #[arg(long, value_name = "N", default_value_t = 1)]
     tasks: usize,
 }
 
@@ -47,6 +47,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     kafka.delete_topics(&[TOPIC]).await?;
     kafka.create_topic(TOPIC, PARTITIONS).await?;
     let (servers, records) = (place.kafka.clone(), arguments.records);
+    eprintln!("writing {records} orders to the topic");
     tokio::task::spawn_blocking(move || fill(&servers, records)).await??;
 
     println!(
@@ -55,8 +56,11 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     );
     println!("| writer | rate | against bare | against Connect |");
     println!("|---|---|---|---|");
+    eprintln!("bare upserts");
     let bare = place.bare(records).await?;
+    eprintln!("connect-worker");
     let (worker, footprint) = place.worker(arguments).await?;
+    eprintln!("Kafka Connect");
     let connect = place.connect(arguments).await?;
     for (name, rate) in [
         ("bare upserts of 1,000 rows", bare),

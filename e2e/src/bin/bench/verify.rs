@@ -13,10 +13,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 #[derive(Clone, clap::Args)]
 pub(crate) struct Arguments {
     /// Orders in the topics and the databases.
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     orders: usize,
     /// Orders in each transaction.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
     in_flight: usize,
 }
 
@@ -27,12 +27,14 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     world.process("catalog-service")?.kill()?;
     world.sink.stop().await?;
     let (orders, in_flight) = (arguments.orders, arguments.in_flight);
+    eprintln!("placing {orders} orders");
     let placed = tokio::task::spawn_blocking(move || bare::run(&kafka, orders, in_flight))
         .await??
         .latencies
         .len();
     backlog::drain(&world, placed).await?;
 
+    eprintln!("verify");
     let begun = Instant::now();
     let process = Process::start("verify", world.verify()?, world.logs())?;
     let mut memory = 0;

@@ -17,9 +17,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use clap::{Parser, ValueEnum};
 use e2e::{Recorder, binary, log_folder, within};
+use shared::service::report as report_error;
 use tokio::task::LocalSet;
 
 use crate::faults::Faults;
@@ -39,33 +40,45 @@ const CAUGHT_UP: usize = 200;
 /// SIGKILL and SIGSTOP for any part of the pair, under load, at times that the seed decides;
 /// then everything heals, drains and is verified.
 #[derive(Parser)]
-#[command(name = "chaos", bin_name = "cargo xtask chaos")]
+#[command(name = "chaos", bin_name = "cargo xtask chaos", version, help_expected = true, after_help = HELP)]
 struct Arguments {
-    /// How long there are faults
-    #[arg(long, default_value_t = 3.0)]
+    /// How long there are faults, in minutes
+    #[arg(long, value_name = "N", default_value_t = 3.0)]
     minutes: f64,
-    /// The same seed gives the same faults; a new one by default
-    #[arg(long)]
+    /// The same seed gives the same faults; without it, another each time
+    #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Hit only these
-    #[arg(long, value_enum, value_delimiter = ',')]
+    /// Hit only these, separated by commas; without it, all of them
+    #[arg(long, value_name = "PART", value_enum, value_delimiter = ',')]
     only: Vec<Kind>,
     /// Who writes the orders database
     #[arg(long, value_enum, default_value_t = SinkKind::Connect)]
     sink: SinkKind,
 }
 
+const HELP: &str = "\
+Each fault is told with how long recovery took; at the end come a table and the report of `verify`.
+
+Exit status: 0 nothing was violated, 1 something was, or a part did not recover, 2 bad
+arguments, or `verify` could not find out.
+
+Examples:
+  cargo xtask chaos
+  cargo xtask chaos --minutes 30 --sink connect-worker
+  cargo xtask chaos --minutes 2 --seed 1 --only broker,coordinator";
+
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+async fn main() -> ExitCode {
     let tasks = LocalSet::new();
-    tokio::select! {
+    let ended = tokio::select! {
         result = tasks.run_until(run()) => result,
         // What is frozen would outlive us.
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
-            bail!("interrupted: `cargo xtask stack down --cluster` stops the stack")
-        }
-    }
+        interrupted = tokio::signal::ctrl_c() => match interrupted {
+            Ok(()) => Err(anyhow!("interrupted: `cargo xtask stack down --cluster` stops the stack")),
+            Err(error) => Err(error.into()),
+        },
+    };
+    ended.unwrap_or_else(|error| report_error(Err::<(), _>(error)))
 }
 
 async fn run() -> anyhow::Result<ExitCode> {
@@ -87,6 +100,7 @@ async fn run() -> anyhow::Result<ExitCode> {
             report.violation(&format!("{error:#}"));
         }
     }
+    println!("waiting until every order is decided and written");
     drain(&pair, 0).await?;
     report.print();
     let verified = verify(&pair, &answers)?;
@@ -117,6 +131,7 @@ async fn wreck(
     load: &Arc<Load>,
     report: &Arc<Report>,
 ) -> anyhow::Result<()> {
+    println!("{} s of load without faults", (WARM_UP + CALM).as_secs());
     tokio::time::sleep(WARM_UP).await;
     load.set_calm(true);
     tokio::time::sleep(CALM).await;
@@ -132,7 +147,10 @@ async fn wreck(
         report: Arc::clone(report),
         began: Instant::now(),
     };
-    faults.run(plan(seed, length, kinds)).await?;
+    let lanes = plan(seed, length, kinds);
+    let count: usize = lanes.iter().map(Vec::len).sum();
+    println!("{count} faults, each told once it is recovered from");
+    faults.run(lanes).await?;
     let healed = Instant::now();
     pair.complete().await?;
     pair.cluster.whole().await?;
@@ -141,6 +159,7 @@ async fn wreck(
         "all well again {:.1} s after the last fault",
         healed.elapsed().as_secs_f32()
     );
+    println!("{} s of load without faults", CALM.as_secs());
     load.set_calm(true);
     tokio::time::sleep(CALM).await;
     Ok(())

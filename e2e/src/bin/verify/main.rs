@@ -20,24 +20,25 @@ use self::bar::Bar;
 
 /// Reads the topics as committed and both databases, and checks the pair's invariants.
 ///
-/// Exits with 0 if all of them hold, 1 if one is violated, 2 if that could not be found out.
-/// While orders are on their way a pair is not in step: stop the traffic first, or --wait.
+/// It only reads. While orders are on their way a pair is not in step: stop the traffic first,
+/// or --wait. The report goes to standard output, progress to standard error.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "verify", version, help_expected = true, after_help = HELP)]
 struct Arguments {
-    /// The broker: HOST:PORT, several separated by commas.
-    #[arg(long, default_value = "127.0.0.1:9092")]
+    /// The broker; several separated by commas.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
     bootstrap_servers: String,
-    /// mysql://, postgres:// or sqlite://
+    /// What the sink writes: mysql://USER:PASSWORD@HOST:PORT/DATABASE, postgres://… or
+    /// sqlite://FILE.
     #[arg(long, value_name = "URL")]
     orders_database: String,
-    /// mysql://, postgres:// or sqlite://
+    /// What the catalog-service writes, likewise.
     #[arg(long, value_name = "URL")]
     catalog_database: String,
     /// A file of answered requests, as the load generator of `chaos` writes it (repeatable).
     #[arg(long, value_name = "FILE")]
     answers: Vec<PathBuf>,
-    /// Look again for this long while something is violated: it may still be on its way.
+    /// Look again for so many seconds while something is violated: it may still be on its way.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
     /// A librdkafka property, such as security.protocol=SASL_SSL (repeatable).
@@ -49,19 +50,31 @@ struct Arguments {
 
 #[derive(clap::Args)]
 struct TopicNames {
+    /// The topic of the orders.
     #[arg(long, value_name = "TOPIC", default_value = "orders")]
     orders: String,
+    /// The topic of the deltas.
     #[arg(long, value_name = "TOPIC", default_value = "catalog_deltas")]
     catalog_deltas: String,
+    /// The topic of the decisions.
     #[arg(long, value_name = "TOPIC", default_value = "order_outcomes")]
     order_outcomes: String,
-    /// Dead letters of the catalog-service.
+    /// Dead letters of the catalog-service; the topic may be missing.
     #[arg(long, value_name = "TOPIC", default_value = "catalog_deltas.dlq")]
     delta_dead_letters: String,
-    /// Dead letters of the sink.
+    /// Dead letters of the sink; the topic may be missing.
     #[arg(long, value_name = "TOPIC", default_value = "orders-sink.dlq")]
     sink_dead_letters: String,
 }
+
+const HELP: &str = "\
+Exit status: 0 all invariants hold, 1 one is violated, 2 it could not be found out.
+
+Examples:
+  verify --orders-database mysql://user:secret@localhost/orders --catalog-database mysql://user:secret@localhost/catalog
+  verify --bootstrap-servers broker:9092 --wait 60 --orders-database postgres://… --catalog-database postgres://…
+  verify --property security.protocol=SASL_SSL --property sasl.mechanism=SCRAM-SHA-256 …
+In a checkout: cargo run --package e2e --bin verify -- …; in containers: docker compose run --rm verify";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -91,7 +104,7 @@ async fn look(pair: &Pair, wait: Duration) -> anyhow::Result<Report> {
 }
 
 fn property(text: &str) -> anyhow::Result<(String, String)> {
-    let (name, value) = text.split_once('=').context("has the form NAME=VALUE")?;
+    let (name, value) = text.split_once('=').context("it has the form NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
