@@ -8,6 +8,7 @@ mod apply;
 mod decide;
 mod decode;
 mod outcome;
+mod spans;
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -19,15 +20,18 @@ use shared::backoff::Backoff;
 use shared::contract::Delta;
 use shared::crash_point;
 use shared::http::Dependency;
-use shared::kafka::{BatchConsumer, BatchLimits, FactProducer};
+use shared::kafka::{BatchConsumer, BatchLimits, FactProducer, received_trace, trace_id};
+use shared::traces::{self, Traces};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tracing::field::display;
 
 pub use apply::{apply, rehearse};
 pub use decide::{BadDelta, Decision, Movement, Plan, View, decide};
 
 use self::decode::decode;
 use self::outcome::outcome;
+use self::spans::BatchSpans;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, Topics};
 
@@ -42,6 +46,7 @@ pub struct Applier {
     db: DatabaseConnection,
     topics: Topics,
     metrics: Metrics,
+    traces: Traces,
     /// Read but not committed: what a failure has left to do again.
     in_hand: Vec<OwnedMessage>,
 }
@@ -68,6 +73,7 @@ impl Applier {
         settings: &Settings,
         db: DatabaseConnection,
         metrics: Metrics,
+        traces: Traces,
     ) -> Result<Self, KafkaError> {
         let mut config = settings.kafka.consumer(CLIENT_ID);
         config.set("group.id", &settings.group);
@@ -79,6 +85,7 @@ impl Applier {
             db,
             topics: settings.topics.clone(),
             metrics,
+            traces,
             in_hand: Vec::new(),
         })
     }
@@ -131,18 +138,34 @@ impl Applier {
     }
 
     async fn handle(&mut self) -> Result<Handled, StepError> {
+        let mut spans = BatchSpans::begin(&self.traces, &self.in_hand);
+        let handled = self.handle_in(&mut spans).await;
+        if let Err(error) = &handled {
+            spans.fail(error);
+        }
+        handled
+    }
+
+    async fn handle_in(&mut self, spans: &mut BatchSpans) -> Result<Handled, StepError> {
         let begun = Instant::now();
         let decoded: Vec<_> = self.in_hand.iter().map(decode).collect();
         let deltas: Vec<_> = decoded.iter().flatten().copied().collect();
-        let applied = apply(&self.db, &deltas, &self.metrics).await?;
+        let transaction = spans.transaction();
+        let applied = apply(&self.db, &deltas, &self.metrics).await;
+        traces::end(transaction, &applied);
+        let applied = applied?;
         crash_point("catalog::committed");
         let decisions = in_their_places(&decoded, applied);
-        let consumed = self.in_hand.iter().zip(&decisions);
+        spans.decided(&decoded, &decisions);
+        let facts = &self.topics.order_outcomes.name;
+        let consumed = self.in_hand.iter().zip(&decisions).enumerate();
         let records: Vec<_> = consumed
-            .filter_map(|(record, decision)| outcome(&self.topics, record, decision))
+            .filter_map(|(at, (record, decision))| {
+                outcome(&self.topics, record, decision, || spans.fact(at, facts))
+            })
             .collect();
         self.producer.send_all(&records).await?;
-        warn_of_bad(&self.in_hand, &decisions);
+        tell(&self.in_hand, &decoded, &decisions);
         crash_point("catalog::published");
         self.consumer.commit(&self.in_hand);
         self.metrics
@@ -160,20 +183,31 @@ impl Applier {
 }
 
 /// One line for all of a batch's dead letters: there may be thousands, and each has its reason
-/// with it.
-fn warn_of_bad(records: &[OwnedMessage], decisions: &[Decision]) {
-    let reasons = records
-        .iter()
-        .zip(decisions)
-        .filter_map(|(record, decision)| match decision {
-            Decision::Bad(reason) => Some((record, reason)),
-            _ => None,
-        });
-    if let Some((first, reason)) = reasons.clone().next() {
+/// with it. The others have lines of their own, for who looks so closely.
+fn tell(records: &[OwnedMessage], decoded: &[Result<Delta, BadDelta>], decisions: &[Decision]) {
+    let mut bad = 0;
+    let mut first = None;
+    for ((record, delta), decision) in records.iter().zip(decoded).zip(decisions) {
+        let of_order = || {
+            let trace_parent = record.headers().and_then(received_trace);
+            let order_id = delta.as_ref().ok().map(|delta| display(delta.order_id));
+            (order_id, trace_parent.map(trace_id))
+        };
+        if let Decision::Bad(reason) = decision {
+            bad += 1;
+            first = first.or_else(|| Some((record, reason, of_order())));
+        } else if tracing::enabled!(tracing::Level::DEBUG) {
+            let (order_id, trace_id) = of_order();
+            tracing::debug!(order_id, trace_id, ?decision, "decided");
+        }
+    }
+    if let Some((record, reason, (order_id, trace_id))) = first {
         tracing::warn!(
-            records = reasons.count(),
-            partition = first.partition(),
-            offset = first.offset(),
+            records = bad,
+            partition = record.partition(),
+            offset = record.offset(),
+            order_id,
+            trace_id,
             // The reason may quote anything.
             reason = ?reason.to_string(),
             "to the dead letters; the first of them"

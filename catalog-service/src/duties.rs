@@ -10,6 +10,7 @@ use sea_orm::DatabaseConnection;
 use shared::backoff::retry;
 use shared::http::Dependency;
 use shared::kafka::{TopicError, ensure_topics};
+use shared::traces::Traces;
 use tokio_util::sync::CancellationToken;
 
 use crate::applier::Applier;
@@ -33,6 +34,7 @@ pub(crate) struct Duties {
     pub(crate) settings: Settings,
     pub(crate) db: DatabaseConnection,
     pub(crate) metrics: Metrics,
+    pub(crate) traces: Traces,
     pub(crate) health: Dependency,
     pub(crate) stop: CancellationToken,
 }
@@ -43,7 +45,7 @@ impl Duties {
         if self.tables().await?.is_none() || self.topics().await?.is_none() {
             return Ok(());
         }
-        let applier = Applier::new(&self.settings, self.db, self.metrics)?;
+        let applier = Applier::new(&self.settings, self.db, self.metrics, self.traces)?;
         let Ok(()) = applier.run(self.health, self.stop).await;
         Ok(())
     }

@@ -17,10 +17,12 @@ use std::convert::Infallible;
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
+use sea_orm::DatabaseConnection;
 use shared::database::ConnectError;
 use shared::http::{Common, Health};
 use shared::kafka::{DeadLetterTopic, LetterForm, watch_broker};
 use shared::service::{Service, Tasks};
+use shared::traces::Traces;
 
 pub use asyncapi::asyncapi;
 pub use metrics::Metrics;
@@ -37,6 +39,7 @@ use crate::duties::{Duties, watch_database};
 /// for.
 pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     settings.kafka.validate()?;
+    let traces = Traces::from_env("catalog-service")?;
     let db = shared::database::connect(&settings.database).await;
     let db = db
         .map_err(ConnectError::from)
@@ -51,20 +54,13 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     };
     let waiting = metrics.dead_letters.clone();
     health.count("dead_letters", move || waiting.get());
-    let letters = DeadLetters {
-        topic: DeadLetterTopic {
-            kafka: settings.kafka.clone(),
-            name: settings.topics.dead_letters.name.clone(),
-            form: LetterForm::Own,
-        },
-        deltas: settings.topics.catalog_deltas.name.clone(),
-        db: db.clone(),
-    };
+    let letters = letters(&settings, db.clone());
     let dead_letters = letters.topic.clone();
     let common = Common {
         health: health.clone(),
         metrics: registry,
         openapi: routes::openapi(),
+        traces: traces.clone(),
     };
     let records = asyncapi(&settings);
     let http = shared::http::serve(&settings.http, common, move |config| {
@@ -81,6 +77,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
         settings,
         db,
         metrics,
+        traces,
         health: health.critical("applier"),
         stop: stop(),
     };
@@ -92,4 +89,16 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
         Ok::<_, Infallible>(())
     });
     Ok(Service::new(http, tasks))
+}
+
+fn letters(settings: &Settings, db: DatabaseConnection) -> DeadLetters {
+    DeadLetters {
+        topic: DeadLetterTopic {
+            kafka: settings.kafka.clone(),
+            name: settings.topics.dead_letters.name.clone(),
+            form: LetterForm::Own,
+        },
+        deltas: settings.topics.catalog_deltas.name.clone(),
+        db,
+    }
 }

@@ -58,6 +58,7 @@ impl Api {
             health: Health::default(),
             metrics: Default::default(),
             openapi: routes::openapi(),
+            traces: Default::default(),
         };
         let settings = HttpSettings {
             workers: 1,

@@ -27,6 +27,7 @@ use prometheus_client::registry::Registry;
 use shared::http::{Common, Health, serve};
 use shared::kafka::watch_broker;
 use shared::service::{Service, Tasks};
+use shared::traces::Traces;
 use tokio::runtime::Handle;
 
 pub use env::{EnvSource, Properties};
@@ -90,6 +91,7 @@ fn launch(
     offsets: OffsetStore,
 ) -> anyhow::Result<(Worker, Arc<Supervisor>)> {
     settings.kafka.validate()?;
+    let traces = Traces::from_env("connect-worker")?;
     let health = Health::default();
     let mut registry = Registry::with_prefix("connect_worker");
     let environment = Environment {
@@ -97,6 +99,7 @@ fn launch(
         defaults,
         kafka: settings.kafka.clone(),
         metrics: SinkMetrics::register(&mut registry),
+        traces: traces.clone(),
         offsets,
         topics: ActiveTopics::default(),
         runtime: Handle::current(),
@@ -109,6 +112,7 @@ fn launch(
         health: health.clone(),
         metrics: registry,
         openapi: rest::openapi(),
+        traces,
     };
     let http = serve(&settings.http, common, {
         let supervisor = Arc::clone(&supervisor);

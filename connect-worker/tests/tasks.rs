@@ -15,6 +15,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 use serde_json::json;
 use shared::kafka::KafkaSettings;
+use shared::traces::Traces;
 use test_database::{Cable, on_mariadb, on_postgres};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -78,7 +79,9 @@ impl World {
             properties: BTreeMap::new(),
         };
         let metrics = SinkMetrics::register(&mut Registry::default());
-        Task::new(id, config, &kafka, &metrics).await.unwrap()
+        Task::new(id, config, &kafka, &metrics, &Traces::default())
+            .await
+            .unwrap()
     }
 
     /// Runs a task until it fails or the world's end.

@@ -27,6 +27,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use shared::database;
 use shared::http::{Common, Health, serve};
 use shared::service::{Service, Tasks};
+use shared::traces::Traces;
 use tokio::task::spawn_blocking;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 
@@ -99,6 +100,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
         health: Health::default(),
         metrics: Registry::with_prefix("console"),
         openapi: openapi(),
+        traces: Traces::default(),
     };
     let http = serve(&settings.http, common, move |config| {
         routes::configure(config, console.clone());

@@ -22,8 +22,18 @@ pub struct Demo {
 impl Demo {
     /// On ports that are free, with its databases in `data` and its log in `logs`.
     pub async fn start(data: &Path, logs: &Path) -> anyhow::Result<Self> {
+        Self::start_with(data, logs, &[]).await
+    }
+
+    /// As [`Self::start`], with environment variables.
+    pub async fn start_with(
+        data: &Path,
+        logs: &Path,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let mut command = place::binary("demo")?;
         command
+            .envs(variables.iter().copied())
             .args(["--base-port", "0", "--log", "info", "--data-dir"])
             .arg(data);
         let begun = Instant::now();

@@ -10,7 +10,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
-use shared::kafka::KafkaSettings;
+use shared::kafka::{KafkaSettings, OutRecord};
 
 use crate::eventually::{eventually, within};
 
@@ -147,6 +147,14 @@ impl Kafka {
             .await
             .map_err(|(error, _)| error)?;
         Ok((delivery.partition, delivery.offset))
+    }
+
+    /// A record with all that it may have; returns once the broker has it.
+    pub async fn produce_record(&self, record: &OutRecord) -> anyhow::Result<()> {
+        let producer: FutureProducer = self.0.client("e2e").create()?;
+        let delivery = producer.send(FutureRecord::from(record), TIMEOUT).await;
+        delivery.map_err(|(error, _)| error)?;
+        Ok(())
     }
 
     /// Many records with keys of no meaning; returns once the broker has all of them.

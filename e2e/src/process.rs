@@ -137,10 +137,15 @@ impl Process {
 
     /// From the next start on, what happens at its crash points (see `shared::crash_point`).
     pub fn arm(&self, failpoints: Option<&str>) -> anyhow::Result<()> {
+        self.set("FAILPOINTS", failpoints)
+    }
+
+    /// An environment variable, from the next start on.
+    pub fn set(&self, variable: &str, value: Option<&str>) -> anyhow::Result<()> {
         self.with(|state| {
-            match failpoints {
-                Some(failpoints) => state.command.env("FAILPOINTS", failpoints),
-                None => state.command.env_remove("FAILPOINTS"),
+            match value {
+                Some(value) => state.command.env(variable, value),
+                None => state.command.env_remove(variable),
             };
             Ok(())
         })

@@ -1,13 +1,17 @@
 use std::time::Duration;
 
-use shared::contract::{Order, OrderId, Timestamp};
+use shared::contract::{Delta, Order, OrderId, Timestamp};
 use shared::http::Problem;
+use shared::kafka::{record_headers, trace_id};
+use shared::traces::{self, Span, Traces};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::PRODUCER;
 use crate::known_order::KnownOrder;
-use crate::publisher::Publisher;
+use crate::publisher::{Publication, PublishError, Publisher};
 use crate::read_model::{ReadError, ReadModel};
+use crate::settings::Topics;
 use crate::tail::{Awaited, Tail, Waiter};
 
 /// How far a committed order may be ahead of this instance's tail, on a busy machine.
@@ -21,9 +25,44 @@ pub(crate) struct App {
     pub(crate) tail: Tail,
     pub(crate) read_model: ReadModel,
     pub(crate) drain: CancellationToken,
+    pub(crate) topics: Topics,
+    pub(crate) traces: Traces,
 }
 
 impl App {
+    /// Returns once an order and its reservation, or a release by itself, are committed, as part
+    /// of the trace that `trace_parent` is of.
+    pub(crate) async fn publish(
+        &self,
+        order: Option<Order>,
+        delta: Delta,
+        trace_parent: &str,
+    ) -> Result<(), PublishError> {
+        let (order_id, kind) = (delta.order_id, delta.kind);
+        let topic = match order {
+            Some(_) => &self.topics.orders,
+            None => &self.topics.catalog_deltas,
+        };
+        let mut span = self.traces.produce(&topic.name, trace_parent);
+        if let Some(span) = &mut span {
+            span.set("order.id", order_id.to_string());
+        }
+        let own = span.as_ref().map(Span::trace_parent);
+        let headers = record_headers(PRODUCER, own.as_deref().unwrap_or(trace_parent));
+        let publication = Publication {
+            order,
+            delta,
+            headers,
+        };
+        let result = self.publisher.publish(publication).await;
+        traces::end(span, &result);
+        if result.is_ok() {
+            let (kind, trace_id) = (kind.as_str(), trace_id(trace_parent));
+            tracing::debug!(%order_id, trace_id, kind, "committed");
+        }
+        result
+    }
+
     /// What is known of an order, from the database and the tail together. Without the
     /// database, what the tail has is still an answer.
     pub(crate) async fn find(&self, id: OrderId) -> Result<Option<KnownOrder>, ReadError> {

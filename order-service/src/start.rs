@@ -13,6 +13,7 @@ use shared::http::{Common, Health, HttpServer, serve};
 use shared::kafka::{TopicError, ensure_topics, watch_broker};
 use shared::service::{Service, Tasks};
 use shared::settings;
+use shared::traces::Traces;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -32,6 +33,7 @@ const DATABASE_PROBE: Duration = Duration::from_secs(5);
 /// taken port and on settings that cannot work.
 pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     settings.kafka.validate()?;
+    let traces = Traces::from_env("order-service")?;
     let database = database::connect(&settings.database)
         .await
         .map_err(ConnectError::from)
@@ -49,6 +51,8 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
         tail: Tail::new(&settings.tail),
         read_model: ReadModel::new(database.clone(), health.degrading("database")),
         drain: tasks.drain_signal(),
+        topics: settings.topics.clone(),
+        traces: traces.clone(),
     });
     let http = bind(&settings, &health, registry, &app)?;
     let worker = Worker {
@@ -56,6 +60,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
         settings: session(&settings, http.address.port())?,
         health: health.critical("publisher"),
         metrics,
+        traces,
         stop: tasks.stop_signal(),
     };
     let duties = Duties {
@@ -94,6 +99,7 @@ fn bind(
         health: health.clone(),
         metrics,
         openapi: routes::openapi(),
+        traces: app.traces.clone(),
     };
     let app = app.clone();
     let records = asyncapi(settings);

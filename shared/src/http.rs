@@ -11,6 +11,7 @@ mod probe;
 mod problem;
 mod routes;
 mod server;
+mod traces;
 
 pub use auth::{Admin, AuthError, Caller, admins_only};
 pub use body::JsonBody;
@@ -21,3 +22,4 @@ pub use probe::{ProbeError, ask_ready};
 pub use problem::{FieldError, Problem, ProblemDocument};
 pub use routes::{idempotency_key, method_not_allowed, prefer_wait};
 pub use server::{Common, HttpServer, ServeError, serve};
+pub use traces::trace_parent_of;

@@ -16,6 +16,7 @@ pub use dead_letters::{
     dead_letter_with,
 };
 pub use producer::FactProducer;
-pub use record::{OutRecord, record_headers, trace_parent};
+pub(crate) use record::is_trace_parent;
+pub use record::{OutRecord, received_trace, record_headers, trace_id, trace_parent};
 pub use settings::{KafkaSettings, PropertyError, TopicSettings, set_default};
 pub use topics::{KEPT_FOR_EVER_MS, TopicError, ensure_compacted_topic, ensure_topics};

@@ -13,5 +13,6 @@ pub mod kafka;
 pub mod service;
 pub mod settings;
 pub mod telemetry;
+pub mod traces;
 
 pub use crash_point::crash_point;

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{Health, HttpServer};
+use crate::traces::Traces;
 
 /// Why a task ended: `Ok` after it was told to stop, an error that no waiting can cure.
 pub type TaskResult = Result<(), Box<dyn Error + Send + Sync>>;
@@ -81,6 +82,7 @@ pub struct Service {
     health: Health,
     drain: Duration,
     tasks: Tasks,
+    traces: Traces,
 }
 
 impl Service {
@@ -95,6 +97,7 @@ impl Service {
             health: http.health,
             drain: http.drain,
             tasks,
+            traces: http.traces,
         }
     }
 
@@ -108,13 +111,14 @@ impl Service {
     }
 
     /// Goes on for the time that the settings give to whoever spreads the requests, answers
-    /// those in flight, then lets the tasks finish what they have begun.
+    /// those in flight, then lets the tasks finish what they have begun, and exports its spans.
     pub async fn stop(self) {
         self.health.stopping();
         tokio::time::sleep(self.drain).await;
         self.tasks.drain.cancel();
         self.http.stop(true).await;
         self.tasks.stop().await;
+        self.traces.end().await;
     }
 
     /// As a crash: connections break, and no request or task is waited for. `end` ends the

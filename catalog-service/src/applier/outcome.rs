@@ -1,21 +1,26 @@
-use rdkafka::message::{Headers, Message, OwnedMessage};
+use rdkafka::message::{Message, OwnedMessage};
 use shared::contract::Outcome;
-use shared::kafka::{OutRecord, dead_letter, record_headers, trace_parent};
+use shared::kafka::{OutRecord, dead_letter, received_trace, record_headers, trace_parent};
 
 use super::decide::Decision;
 use crate::settings::Topics;
 
 const PRODUCER: &str = concat!(env!("CARGO_PKG_NAME"), "@", env!("CARGO_PKG_VERSION"));
 
-/// What to write about a consumed record: its order's fact, a dead letter, or nothing.
+/// What to write about a consumed record: its order's fact, a dead letter, or nothing. A fact
+/// carries `own_trace` on where its writing is recorded, else what its delta carried.
 pub(super) fn outcome(
     topics: &Topics,
     consumed: &OwnedMessage,
     decision: &Decision,
+    own_trace: impl FnOnce() -> Option<String>,
 ) -> Option<OutRecord> {
     match decision {
         Decision::Applied(fact) | Decision::Repeated(fact) => {
-            fact.map(|fact| fact_record(topics, consumed, &fact))
+            let fact = (*fact)?;
+            let received = || consumed.headers().and_then(received_trace);
+            let trace = own_trace().unwrap_or_else(|| trace_parent(received()));
+            Some(fact_record(topics, &trace, &fact))
         }
         Decision::Bad(bad) => Some(dead_letter(
             &topics.dead_letters.name,
@@ -25,20 +30,13 @@ pub(super) fn outcome(
     }
 }
 
-/// The order's trace goes on.
-fn fact_record(topics: &Topics, consumed: &OwnedMessage, fact: &Outcome) -> OutRecord {
-    let trace = consumed.headers().and_then(trace_header);
+fn fact_record(topics: &Topics, trace: &str, fact: &Outcome) -> OutRecord {
     OutRecord {
         topic: topics.order_outcomes.name.clone(),
         partition: None,
         key: Some(fact.order_id.to_string().into_bytes()),
         payload: Some(fact.encode()),
         timestamp: None,
-        headers: record_headers(PRODUCER, &trace_parent(trace)),
+        headers: record_headers(PRODUCER, trace),
     }
-}
-
-fn trace_header(headers: &impl Headers) -> Option<&str> {
-    let header = headers.iter().find(|header| header.key == "traceparent")?;
-    std::str::from_utf8(header.value?).ok()
 }

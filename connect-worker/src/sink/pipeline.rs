@@ -1,7 +1,9 @@
 use rdkafka::Message;
 use rdkafka::error::KafkaError;
 use sea_orm::{DatabaseConnection, DbErr};
-use shared::kafka::{KafkaSettings, TopicError};
+use shared::contract::OrderId;
+use shared::kafka::{KafkaSettings, TopicError, received_trace, trace_id};
+use tracing::field::{DisplayValue, display};
 
 use super::dead_letters::DeadLetters;
 use super::error::{BadRecord, Stage, TaskError, WriteError};
@@ -37,12 +39,16 @@ pub struct Written {
 }
 
 /// Why a batch is not written. Writing it again is always safe.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum BatchError {
+    #[error(transparent)]
     Task(TaskError),
     /// A statement did not fit its table; the tables are looked at again next time.
+    #[error(transparent)]
     Structure(DbErr),
+    #[error(transparent)]
     Database(DbErr),
+    #[error(transparent)]
     Broker(KafkaError),
 }
 
@@ -93,6 +99,7 @@ impl Pipeline {
         } else {
             self.write_all_or_none(batch, &rows).await?;
         }
+        tell_written(batch, &bad);
         self.report(batch, &bad).await?;
         let dead_letters = match self.bad {
             BadRecords::DeadLetters(_) => bad.len(),
@@ -132,18 +139,25 @@ impl Pipeline {
         batch: &[M],
         bad: &[(usize, BadRecord)],
     ) -> Result<(), BatchError> {
-        let Some((_, first)) = bad.first() else {
+        let Some((index, first)) = bad.first() else {
             return Ok(());
         };
+        let (order_id, trace_id) = batch.get(*index).map(order_of).unwrap_or_default();
         for (index, reason) in bad {
             self.tell(batch.get(*index), reason);
         }
         if let BadRecords::DeadLetters(dead_letters) = &mut self.bad {
-            tracing::warn!(records = bad.len(), %first, "records to the dead-letter topic");
+            tracing::warn!(
+                records = bad.len(),
+                order_id,
+                trace_id,
+                %first,
+                "records to the dead-letter topic"
+            );
             let sent = dead_letters.send(batch, bad).await;
             return sent.map_err(BatchError::Broker);
         }
-        tracing::warn!(records = bad.len(), %first, "records skipped");
+        tracing::warn!(records = bad.len(), order_id, trace_id, %first, "records skipped");
         Ok(())
     }
 
@@ -154,6 +168,7 @@ impl Pipeline {
         }
         let text =
             |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let (order_id, trace_id) = message.map(order_of).unwrap_or_default();
         let message = message.filter(|_| self.log.messages);
         tracing::error!(
             task = %self.task,
@@ -161,6 +176,8 @@ impl Pipeline {
             topic = bad.topic,
             partition = bad.partition,
             offset = bad.offset,
+            order_id,
+            trace_id,
             reason = bad.message,
             key = message.and_then(|message| text(message.key())),
             value = message.and_then(|message| text(message.payload())),
@@ -218,6 +235,28 @@ async fn write_around_bad_rows<M: Message>(
         Some((row.record, refused(message, row.reason)))
     };
     Ok(found.into_iter().filter_map(describe).collect())
+}
+
+/// A line for each, for who looks so closely.
+fn tell_written<M: Message>(batch: &[M], bad: &[(usize, BadRecord)]) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    for (index, message) in batch.iter().enumerate() {
+        if bad.iter().all(|(bad, _)| *bad != index) {
+            let (order_id, trace_id) = order_of(message);
+            tracing::debug!(order_id, trace_id, topic = message.topic(), "written");
+        }
+    }
+}
+
+/// What the log says of a record's order and trace: the pair's records have the order's id as
+/// their key.
+fn order_of(message: &impl Message) -> (Option<DisplayValue<OrderId>>, Option<&str>) {
+    let key = message.key().and_then(|key| std::str::from_utf8(key).ok());
+    let order_id = key.and_then(|key| key.parse().ok()).map(display);
+    let trace_parent = message.headers().and_then(received_trace);
+    (order_id, trace_parent.map(trace_id))
 }
 
 fn refused(message: &impl Message, reason: String) -> BadRecord {

@@ -10,6 +10,7 @@ use shared::crash_point;
 use shared::database;
 use shared::kafka::{BatchConsumer, KafkaSettings, TopicError};
 use shared::settings::{DatabaseSettings, Secret};
+use shared::traces::{self, Span, Traces};
 use tokio_util::sync::CancellationToken;
 
 use super::consumer::{matching, subscribe};
@@ -81,6 +82,7 @@ impl Task {
         config: SinkConfig,
         kafka: &KafkaSettings,
         metrics: &SinkMetrics,
+        traces: &Traces,
     ) -> Result<Self, TaskError> {
         let db = open_database(&config.database).await;
         let db = db.map_err(|error| TaskError::of_url(&error))?;
@@ -93,6 +95,7 @@ impl Task {
                 unreachable: 0,
             },
             metrics: metrics.of(&id),
+            traces: traces.clone(),
         };
         let kafka = kafka.clone();
         Ok(Self {
@@ -258,6 +261,7 @@ struct Work {
     pipeline: Pipeline,
     effort: Effort,
     metrics: TaskMetrics,
+    traces: Traces,
 }
 
 impl Work {
@@ -268,9 +272,14 @@ impl Work {
         stop: &CancellationToken,
     ) -> Result<Option<Written>, TaskError> {
         let begun = Instant::now();
+        let records = self.traces.consume(batch);
         let mut looked_again = false;
         loop {
-            let delay = match self.pipeline.write(batch).await {
+            let contexts = records.iter().flatten().map(Span::context);
+            let attempt = self.traces.batch("write rows", batch.len(), contexts);
+            let result = self.pipeline.write(batch).await;
+            traces::end(attempt, &result);
+            let delay = match result {
                 Ok(written) => {
                     self.effort.succeeded();
                     self.metrics

@@ -1,4 +1,5 @@
 use shared::kafka::KafkaSettings;
+use shared::traces::Traces;
 use tokio::runtime::Handle;
 
 use crate::active_topics::ActiveTopics;
@@ -14,6 +15,7 @@ pub struct Environment {
     pub defaults: Properties,
     pub kafka: KafkaSettings,
     pub metrics: SinkMetrics,
+    pub traces: Traces,
     pub offsets: OffsetStore,
     pub topics: ActiveTopics,
     /// HTTP handlers run on threads of their own; tasks do not.

@@ -91,8 +91,13 @@ async fn drive_sink(
     environment: &Environment,
     stop: &CancellationToken,
 ) -> Result<(), TaskError> {
-    let Environment { kafka, metrics, .. } = environment;
-    let mut task = Task::new(id.clone(), config, kafka, metrics).await?;
+    let Environment {
+        kafka,
+        metrics,
+        traces,
+        ..
+    } = environment;
+    let mut task = Task::new(id.clone(), config, kafka, metrics, traces).await?;
     let ended = loop {
         match task.step(stop).await {
             Ok(Step::Wrote(_)) => environment.topics.add(&id.connector, task.take_consumed()),

@@ -29,6 +29,7 @@ mod startup;
 mod stock;
 mod stream;
 mod tls;
+mod traces;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -93,6 +94,7 @@ fn isolated(session: &Arc<Session>) -> Vec<Trial> {
         trials.extend(outages::trials(session));
         trials.extend(security::trials(session));
         trials.extend(demo::trials(session));
+        trials.extend(traces::trials(session));
     }
     trials
 }
@@ -106,6 +108,7 @@ fn disruptive(session: &Arc<Session>) -> Vec<Trial> {
     }
     if matches!(session.kind, Kind::WorkerMariadb | Kind::WorkerPostgres) {
         trials.extend(replays::trials_of_the_worker(session));
+        trials.extend(traces::trials_of_the_worker(session));
     }
     match session.kind {
         Kind::WorkerMariadb => {

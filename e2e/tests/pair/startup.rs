@@ -22,6 +22,7 @@ pub(crate) fn trials(session: &Arc<Session>) -> Vec<Trial> {
         verify_without_a_broker_says_so,
         every_program_says_what_it_is_for_and_shows_an_example,
         a_property_that_a_guarantee_rests_on_stops_the_start,
+        a_protocol_of_traces_that_is_not_built_in_stops_the_start,
         the_health_check_fails_where_nothing_answers,
     ]
 }
@@ -237,6 +238,18 @@ async fn a_property_that_a_guarantee_rests_on_stops_the_start() -> anyhow::Resul
             "read_uncommitted",
         );
         refuses(command, &["kafka.properties", "isolation.level"])?;
+    }
+    Ok(())
+}
+
+async fn a_protocol_of_traces_that_is_not_built_in_stops_the_start() -> anyhow::Result<()> {
+    for (name, prefix) in SERVICES {
+        let mut command = service(name, prefix)?;
+        command
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317")
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        let words = ["OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"];
+        refuses(command, &words)?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use shared::contract::{Delta, DeltaKind, OrderId, ProductId};
 use shared::http::Health;
 use shared::kafka::KafkaSettings;
+use shared::traces::Traces;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -71,6 +72,7 @@ async fn what_was_sent_is_sent_again_though_its_request_has_been_answered() {
         },
         health: Health::default().critical("publisher"),
         metrics,
+        traces: Traces::default(),
         stop: stop.clone(),
     };
     let thread = tokio::task::spawn_blocking(move || worker.run());

@@ -6,6 +6,8 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use shared::backoff::Backoff;
 use shared::crash_point;
 use shared::http::Dependency;
+use shared::kafka::{received_trace, trace_id};
+use shared::traces::{self, Traces};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -37,6 +39,7 @@ pub(crate) struct Worker {
     pub(crate) settings: SessionSettings,
     pub(crate) health: Dependency,
     pub(crate) metrics: Arc<PublishMetrics>,
+    pub(crate) traces: Traces,
     pub(crate) stop: CancellationToken,
 }
 
@@ -60,6 +63,7 @@ impl Worker {
             rivals: Rivals::default(),
             health: &self.health,
             metrics: &self.metrics,
+            traces: &self.traces,
         };
         commits.reopen_if_lost()?;
         let mut gathering = Gathering::default();
@@ -140,6 +144,7 @@ struct Commits<'a> {
     rivals: Rivals,
     health: &'a Dependency,
     metrics: &'a PublishMetrics,
+    traces: &'a Traces,
 }
 
 impl Commits<'_> {
@@ -162,7 +167,9 @@ impl Commits<'_> {
                     self.last.extend(jobs.into_iter().map(Job::acknowledge));
                     return Ok(());
                 }
-                Err(error) => self.lose_session(&error, begun.elapsed())?,
+                Err(error) => {
+                    self.lose_session(&error, begun.elapsed(), jobs.first())?;
+                }
             }
             std::thread::sleep(backoff.next_delay());
         }
@@ -182,7 +189,12 @@ impl Commits<'_> {
         let claimed = jobs.iter().map(|job| &job.publication);
         let publications: Vec<_> = self.in_doubt.iter().chain(claimed).collect();
         if !publications.is_empty() {
-            session.commit(&publications, partition, deadline)?;
+            let orders = publications.iter();
+            let orders = orders.filter_map(|each| traces::sampled(&each.headers));
+            let span = self.traces.batch("send orders", publications.len(), orders);
+            let committed = session.commit(&publications, partition, deadline);
+            traces::end(span, &committed);
+            committed?;
             self.last = std::mem::take(&mut self.in_doubt);
         }
         Ok(())
@@ -200,12 +212,25 @@ impl Commits<'_> {
         let begun = Instant::now();
         match self.attempt(&mut Vec::new(), begun + OPENING) {
             Ok(()) => Ok(()),
-            Err(error) => self.lose_session(&error, begun.elapsed()),
+            Err(error) => self.lose_session(&error, begun.elapsed(), None),
         }
     }
 
-    fn lose_session(&mut self, error: &KafkaError, age: Duration) -> Result<(), PublisherStopped> {
-        tracing::warn!(%error, "producer session lost; what it had not committed is sent again");
+    /// `first`: of those who wait, for the log.
+    fn lose_session(
+        &mut self,
+        error: &KafkaError,
+        age: Duration,
+        first: Option<&Job>,
+    ) -> Result<(), PublisherStopped> {
+        let first = first.map(|job| &job.publication);
+        let trace_parent = first.and_then(|order| received_trace(&order.headers));
+        tracing::warn!(
+            %error,
+            order_id = first.map(|order| display(order.delta.order_id)),
+            trace_id = trace_parent.map(trace_id),
+            "producer session lost; what it had not committed is sent again"
+        );
         self.metrics.lost_sessions.inc();
         self.session = None;
         self.in_doubt.append(&mut self.last);

@@ -4,14 +4,12 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use shared::contract::{DeltaKind, OrderId};
 use shared::http::{Caller, Problem, ProblemDocument};
-use shared::kafka::record_headers;
+use shared::kafka::trace_id;
 
 use super::{get, place};
-use crate::PRODUCER;
 use crate::app::{App, may_be_recent};
 use crate::known_order::OrderBody;
 use crate::new_order::delta;
-use crate::publisher::Publication;
 
 /// Cancel an order
 ///
@@ -46,16 +44,14 @@ pub(super) async fn cancel(
     if !caller.may_act_for(known.order.user_id) {
         return Err(get::not_found(id));
     }
-    let publication = Publication {
-        order: None,
-        delta: delta(&known.order, DeltaKind::Release),
-        headers: record_headers(PRODUCER, &place::trace(&request)),
-    };
+    let (release, trace) = (
+        delta(&known.order, DeltaKind::Release),
+        place::trace(&request),
+    );
     // A release may be repeated at will.
-    app.publisher
-        .publish(publication)
+    app.publish(None, release, &trace)
         .await
-        .map_err(|error| place::refused(error, id, true))?;
+        .map_err(|error| place::refused(error, id, true).about(id, trace_id(&trace)))?;
     Ok(HttpResponse::Accepted().json(OrderBody::from(&known)))
 }
 

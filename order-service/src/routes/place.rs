@@ -5,14 +5,15 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use shared::contract::{DeltaKind, Order, OrderId};
-use shared::http::{Caller, JsonBody, Problem, ProblemDocument, idempotency_key, prefer_wait};
-use shared::kafka::{record_headers, trace_parent};
+use shared::http::{
+    Caller, JsonBody, Problem, ProblemDocument, idempotency_key, prefer_wait, trace_parent_of,
+};
+use shared::kafka::{trace_id, trace_parent};
 
-use crate::PRODUCER;
 use crate::app::App;
 use crate::known_order::{KnownOrder, OrderBody};
 use crate::new_order::{NewOrder, PlaceOrder, delta};
-use crate::publisher::{Publication, PublishError};
+use crate::publisher::PublishError;
 use crate::tail::Awaited;
 
 /// Place an order
@@ -54,16 +55,11 @@ pub(super) async fn place(
     }
     // Registered before the record is sent, or the outcome could slip by.
     let outcome = wait.map(|wait| (app.tail.waiter(order.id, Awaited::Outcome), wait));
-    let publication = Publication {
-        delta: delta(&order, DeltaKind::Reserve),
-        headers: record_headers(PRODUCER, &trace(&request)),
-        order: Some(order.clone()),
-    };
     let keyed = order.idempotency_key.is_some();
-    app.publisher
-        .publish(publication)
+    let (reservation, trace) = (delta(&order, DeltaKind::Reserve), trace(&request));
+    app.publish(Some(order.clone()), reservation, &trace)
         .await
-        .map_err(|error| refused(error, order.id, keyed))?;
+        .map_err(|error| refused(error, order.id, keyed).about(order.id, trace_id(&trace)))?;
     let known = match outcome {
         Some((outcome, wait)) => app.after_wait(order, outcome, wait).await,
         None => KnownOrder::placed(order),
@@ -125,11 +121,7 @@ fn location(id: OrderId) -> String {
 
 /// The trace that a record continues.
 pub(super) fn trace(request: &HttpRequest) -> String {
-    let received = request
-        .headers()
-        .get("traceparent")
-        .and_then(|value| value.to_str().ok());
-    trace_parent(received)
+    trace_parent_of(request).unwrap_or_else(|| trace_parent(None))
 }
 
 /// 503 where nothing was sent, 504 where it may have been. Only a request with a key is

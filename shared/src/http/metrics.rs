@@ -12,6 +12,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::{Problem, traces};
+use crate::kafka::trace_id;
+
 /// Seconds: from a cached answer to a request that waited.
 const BUCKETS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
@@ -72,7 +75,19 @@ pub(super) async fn observe(
     if let Some(error) = response.response().error()
         && status.is_server_error()
     {
-        tracing::warn!(method = %request.method(), route, status = status.as_u16(), %error, "request failed");
+        let order = error.as_error::<Problem>().and_then(Problem::order);
+        let trace_parent = traces::trace_parent_of(request);
+        let trace_id = trace_parent.as_deref().map(trace_id);
+        tracing::warn!(
+            method = %request.method(),
+            route,
+            status = status.as_u16(),
+            // The only `{id}` in a path is an order's.
+            order_id = order.map_or(request.match_info().get("id"), |order| Some(&*order.order_id)),
+            trace_id = order.map_or(trace_id, |order| Some(&*order.trace_id)),
+            %error,
+            "request failed"
+        );
     }
     if let Some(metrics) = metrics {
         let method = request.method().to_string();

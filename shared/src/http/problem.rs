@@ -56,6 +56,14 @@ pub struct Problem {
     retry_after: Option<Duration>,
     location: Option<String>,
     allow: Option<&'static str>,
+    about: Option<Box<About>>,
+}
+
+/// What a log line about a problem says of its order; the client is not told.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    pub(super) order_id: String,
+    pub(super) trace_id: String,
 }
 
 impl Problem {
@@ -75,6 +83,7 @@ impl Problem {
             retry_after: None,
             location: None,
             allow: None,
+            about: None,
         }
     }
 
@@ -167,6 +176,19 @@ impl Problem {
     pub fn id(mut self, id: impl fmt::Display) -> Self {
         self.document.id = Some(id.to_string());
         self
+    }
+
+    /// For the log.
+    pub fn about(mut self, order_id: impl fmt::Display, trace_id: &str) -> Self {
+        self.about = Some(Box::new(About {
+            order_id: order_id.to_string(),
+            trace_id: trace_id.to_owned(),
+        }));
+        self
+    }
+
+    pub(super) fn order(&self) -> Option<&About> {
+        self.about.as_deref()
     }
 
     pub fn location(mut self, location: String) -> Self {

@@ -13,8 +13,9 @@ use prometheus_client::registry::Registry;
 use utoipa::openapi::OpenApi;
 
 use super::auth::{Auth, AuthError};
-use super::{Health, metrics, routes};
+use super::{Health, metrics, routes, traces};
 use crate::settings::HttpSettings;
+use crate::traces::Traces;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -40,6 +41,7 @@ pub struct Common {
     pub health: Health,
     pub metrics: Registry,
     pub openapi: OpenApi,
+    pub traces: Traces,
 }
 
 /// A server that has its port; it answers once it is polled.
@@ -48,6 +50,7 @@ pub struct HttpServer {
     pub server: Server,
     pub(crate) health: Health,
     pub(crate) drain: Duration,
+    pub(crate) traces: Traces,
 }
 
 /// Binds and configures: the common routes, then the service's own, which win.
@@ -70,7 +73,7 @@ where
     let http_metrics = metrics::HttpMetrics::register(&mut common.metrics);
     let registry = Arc::new(common.metrics);
     let body_limit = settings.body_limit;
-    let health = common.health.clone();
+    let (health, spans) = (common.health.clone(), common.traces.clone());
     let server = actix_web::HttpServer::new(move || {
         let openapi = common.openapi.clone();
         App::new()
@@ -78,10 +81,15 @@ where
             .app_data(Data::new(common.health.clone()))
             .app_data(Data::new(Arc::clone(&registry)))
             .app_data(Data::new(Arc::clone(&http_metrics)))
+            .app_data(Data::new(common.traces.clone()))
             .configure(|config| routes::common(config, openapi, body_limit))
             .configure(own.clone())
             .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
             .wrap(from_fn(metrics::observe))
+            .wrap(Condition::new(
+                common.traces.is_on(),
+                from_fn(traces::record),
+            ))
     })
     .workers(settings.workers)
     .client_request_timeout(Duration::from_secs(10))
@@ -95,6 +103,7 @@ where
         server: server.run(),
         health,
         drain: Duration::from_secs(settings.drain_s),
+        traces: spans,
     })
 }
 

@@ -1,4 +1,4 @@
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::FutureRecord;
 use uuid::Uuid;
 
@@ -54,14 +54,30 @@ pub fn trace_parent(received: Option<&str>) -> String {
     }
 }
 
-fn is_trace_parent(text: &str) -> bool {
+/// The `traceparent` that a record came with, if it is well formed.
+pub fn received_trace(headers: &impl Headers) -> Option<&str> {
+    let header = headers.iter().find(|header| header.key == "traceparent")?;
+    let text = std::str::from_utf8(header.value?).ok()?;
+    is_trace_parent(text).then_some(text)
+}
+
+/// The id of the trace that a well-formed `traceparent` is of.
+pub fn trace_id(trace_parent: &str) -> &str {
+    trace_parent.get(3..35).unwrap_or_default()
+}
+
+/// `version-trace-span-flags`, in lower case; no id is all zeros, and no version `ff`.
+pub(crate) fn is_trace_parent(text: &str) -> bool {
+    let is_hex = |part: &str| part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let mut parts = text.split('-');
     let lengths = [2, 32, 16, 2];
-    lengths.into_iter().all(|length| {
+    let well_formed = lengths.into_iter().all(|length| {
         parts
             .next()
-            .is_some_and(|part| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit()))
-    }) && parts.next().is_none()
+            .is_some_and(|part| part.len() == length && is_hex(part))
+    }) && parts.next().is_none();
+    let is_zero = |id: &str| id.bytes().all(|b| b == b'0');
+    well_formed && !text.starts_with("ff") && !is_zero(&text[3..35]) && !is_zero(&text[36..52])
 }
 
 #[cfg(test)]
@@ -76,9 +92,23 @@ mod tests {
             "",
             "00-x-y-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-",
         ] {
             let ours = trace_parent(Some(bad));
             assert!(is_trace_parent(&ours), "{ours}");
         }
+    }
+
+    #[test]
+    fn a_record_tells_its_trace() {
+        let theirs = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let headers = record_headers("test", theirs);
+        assert_eq!(received_trace(&headers), Some(theirs));
+        assert_eq!(trace_id(theirs), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(received_trace(&record_headers("test", "none")), None);
     }
 }
