@@ -208,8 +208,9 @@ impl fmt::Display for Step {
 }
 
 fn steps() -> Vec<Step> {
+    // Tests on the stack mostly wait for it.
     let on_stack = format!(
-        "test --no-fail-fast --package {} {FEATURES},stack --test *",
+        "test --no-fail-fast --package {} {FEATURES},stack --test * -- --test-threads 6",
         STACK_PACKAGES.join(" --package ")
     );
     let pair = format!("test --no-fail-fast --package e2e {FEATURES}");
@@ -218,7 +219,6 @@ fn steps() -> Vec<Step> {
         Step::new("embedded", &pair).with("PAIR_WORLD", "embedded"),
         Step::new("browser", "xtask browser"),
         Step::new("databases", &on_stack).on_stack(),
-        // Its tests mostly wait for the broker.
         Step::new(
             "verify",
             &format!("{pair},stack --test verify -- --test-threads 12"),

@@ -3,31 +3,35 @@
 mod traffic;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use e2e::{Answer, Compose, Http, OrderBody, World, becomes};
 use libtest_mimic::Trial;
 use serde_json::Value;
 use shared::contract::Status;
+use tokio::time::timeout;
 
 use self::traffic::{Tolerance, Traffic};
 use crate::session::{Session, tests};
 
-/// In this order: the last one wipes everything.
+/// In this order: a clean start also wipes what the tests before have put on the topics by hand,
+/// which `verify` would not excuse.
 pub(crate) fn trials(session: &Arc<Session>) -> Vec<Trial> {
     tests![session;
         the_containers_are_locked_down,
         requests_are_spread_over_the_replicas,
+        down_with_volumes_and_up_start_clean,
         killed_order_services_lose_nothing,
         killed_catalog_services_lose_nothing,
         a_killed_sink_loses_nothing,
         a_killed_broker_loses_nothing,
         a_killed_database_loses_nothing,
         a_killed_gateway_loses_nothing,
+        connect_is_told_again_after_it_has_lost_its_topics,
         scaling_out_and_in_fails_no_request_but_by_503,
         new_images_replace_old_ones_and_nothing_is_lost,
         down_and_up_keep_everything,
-        down_with_volumes_and_up_start_clean,
     ]
 }
 
@@ -43,6 +47,8 @@ const SERVICES: [&str; 6] = [
 const SOME: usize = 100;
 /// What an image of ours may take, in bytes.
 const SMALL: u64 = 100_000_000;
+/// From Connect's first answer to a running connector.
+const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
 async fn the_containers_are_locked_down(world: &World) -> anyhow::Result<()> {
     let compose = world.compose()?;
@@ -115,6 +121,24 @@ async fn metrics_asked(service: &Http) -> anyhow::Result<u64> {
     Ok(count.map_or(Ok(0), str::parse)?)
 }
 
+async fn down_with_volumes_and_up_start_clean(world: &World) -> anyhow::Result<()> {
+    let compose = world.compose()?;
+    compose.down_with_volumes().await?;
+    compose.up().await?;
+    let page = world.orders[0].list("limit=1").await?;
+    ensure!(page.items.is_empty(), "{:?}", page.items);
+    let product = world.new_product(10).await?;
+    let request = world.orders[0]
+        .order(&world.new_order(product, 1))
+        .header("Prefer", "wait=30");
+    let placed: OrderBody = Answer::to(request).await?.expect(201)?.json()?;
+    assert_eq!(placed.status, Status::Confirmed);
+    becomes("the row", true, async || {
+        Ok(world.orders_database.order(placed.id).await?.is_some())
+    })
+    .await
+}
+
 async fn killed_order_services_lose_nothing(world: &World) -> anyhow::Result<()> {
     killed_under_traffic(world, "order-service").await
 }
@@ -137,6 +161,39 @@ async fn a_killed_database_loses_nothing(world: &World) -> anyhow::Result<()> {
 
 async fn a_killed_gateway_loses_nothing(world: &World) -> anyhow::Result<()> {
     killed_under_traffic(world, "gateway").await
+}
+
+async fn connect_is_told_again_after_it_has_lost_its_topics(world: &World) -> anyhow::Result<()> {
+    let compose = world.compose()?;
+    let traffic = Traffic::new(world, "forgotten", Tolerance::Refusals).await?;
+    let wiping = async {
+        traffic.more(SOME).await?;
+        compose.run("stop connect").await?;
+        becomes("readiness of the sink", false, async || {
+            connector_is_up(world).await
+        })
+        .await?;
+        let topics = ["connect_configs", "connect_offsets", "connect_status"];
+        world.kafka.delete_topics(&topics).await?;
+        compose.up().await?;
+        let told = timeout(TOLD_WITHIN, world.sink.reaches("RUNNING"));
+        told.await
+            .context("Connect answers, and its connector does not run")??;
+        becomes("readiness of the sink", true, async || {
+            connector_is_up(world).await
+        })
+        .await?;
+        traffic.more(SOME).await
+    };
+    traffic.during(world, wiping).await?;
+    traffic.is_in_the_databases(world).await?;
+    verify(compose).await
+}
+
+/// As one of the order-services has it.
+async fn connector_is_up(world: &World) -> anyhow::Result<bool> {
+    let readiness = world.orders[0].readiness().await?;
+    Ok(readiness["dependencies"]["sink"]["status"] == "up")
 }
 
 /// All of its containers at once, by SIGKILL.
@@ -214,24 +271,6 @@ async fn down_and_up_keep_everything(world: &World) -> anyhow::Result<()> {
     assert_eq!(found, placed);
     assert_eq!(world.catalog.stock(product).await?, 7);
     verify(compose).await
-}
-
-async fn down_with_volumes_and_up_start_clean(world: &World) -> anyhow::Result<()> {
-    let compose = world.compose()?;
-    compose.down_with_volumes().await?;
-    compose.up().await?;
-    let page = world.orders[0].list("limit=1").await?;
-    ensure!(page.items.is_empty(), "{:?}", page.items);
-    let product = world.new_product(10).await?;
-    let request = world.orders[0]
-        .order(&world.new_order(product, 1))
-        .header("Prefer", "wait=30");
-    let placed: OrderBody = Answer::to(request).await?.expect(201)?.json()?;
-    assert_eq!(placed.status, Status::Confirmed);
-    becomes("the row", true, async || {
-        Ok(world.orders_database.order(placed.id).await?.is_some())
-    })
-    .await
 }
 
 /// As a container beside the pair, with what the clients were told.
