@@ -79,8 +79,10 @@ impl Applier {
         config.set("group.id", &settings.group);
         let topics = [settings.topics.catalog_deltas.name.as_str()];
         let limits = BatchLimits::records(settings.applier.max_batch);
+        let consumer = BatchConsumer::subscribe(&config, &topics, limits)?;
+        consumer.report(&metrics.lag);
         Ok(Self {
-            consumer: BatchConsumer::subscribe(&config, &topics, limits)?,
+            consumer,
             producer: FactProducer::new(&settings.kafka, CLIENT_ID)?,
             db,
             topics: settings.topics.clone(),

@@ -18,7 +18,7 @@ use std::convert::Infallible;
 use anyhow::Context;
 use prometheus_client::registry::Registry;
 use sea_orm::DatabaseConnection;
-use shared::database::ConnectError;
+use shared::database::{ConnectError, register_pool};
 use shared::http::{Common, Health};
 use shared::kafka::{DeadLetterTopic, LetterForm, watch_broker};
 use shared::service::{Service, Tasks};
@@ -48,6 +48,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     let metrics = Metrics::default();
     let mut registry = Registry::default();
     metrics.register(&mut registry);
+    register_pool(&mut registry, &db, &settings.database);
     let catalog = Catalog {
         db: db.clone(),
         conflicts: metrics.conflicts.clone(),

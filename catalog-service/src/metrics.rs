@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use shared::contract::{Delta, Status};
+use shared::kafka::ConsumerLag;
 
 use crate::applier::{BadDelta, Decision};
 
@@ -18,6 +19,7 @@ pub struct Metrics {
     pub(crate) bisections: Counter,
     pub(crate) failures: Counter,
     pub(crate) dead_letters: Gauge,
+    pub(crate) lag: ConsumerLag,
     batch_size: Histogram,
     batch_duration: Histogram,
 }
@@ -36,6 +38,7 @@ impl Default for Metrics {
             bisections: Counter::default(),
             failures: Counter::default(),
             dead_letters: Gauge::default(),
+            lag: ConsumerLag::default(),
             batch_size: Histogram::new(exponential_buckets(1.0, 4.0, 7)),
             batch_duration: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
         }
@@ -44,6 +47,7 @@ impl Default for Metrics {
 
 impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
+        self.lag.register(registry);
         registry.register(
             "catalog_deltas",
             "Deltas by what became of them",

@@ -93,7 +93,7 @@ fn launch(
     settings.kafka.validate()?;
     let traces = Traces::from_env("connect-worker")?;
     let health = Health::default();
-    let mut registry = Registry::with_prefix("connect_worker");
+    let mut registry = Registry::default();
     let environment = Environment {
         env,
         defaults,

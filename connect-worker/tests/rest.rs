@@ -529,7 +529,7 @@ async fn health_and_metrics_are_those_of_every_service() {
         .await
         .unwrap();
     assert!(
-        metrics.contains("# TYPE connect_worker_http_requests counter"),
+        metrics.contains("# TYPE http_requests counter"),
         "{metrics}"
     );
     let (_, root) = client.get("/").await;

@@ -98,7 +98,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     });
     let common = Common {
         health: Health::default(),
-        metrics: Registry::with_prefix("console"),
+        metrics: Registry::default(),
         openapi: openapi(),
         traces: Traces::default(),
     };

@@ -13,6 +13,7 @@ use crate::publisher::{Publication, PublishError, Publisher};
 use crate::read_model::{ReadError, ReadModel};
 use crate::settings::Topics;
 use crate::tail::{Awaited, Tail, Waiter};
+use crate::visibility::Accepted;
 
 /// How far a committed order may be ahead of this instance's tail, on a busy machine.
 const TAIL_LAG: Duration = Duration::from_secs(3);
@@ -24,6 +25,7 @@ pub(crate) struct App {
     pub(crate) publisher: Publisher,
     pub(crate) tail: Tail,
     pub(crate) read_model: ReadModel,
+    pub(crate) accepted: Accepted,
     pub(crate) drain: CancellationToken,
     pub(crate) topics: Topics,
     pub(crate) traces: Traces,

@@ -19,6 +19,7 @@ mod routes;
 mod settings;
 mod start;
 mod tail;
+mod visibility;
 
 pub use asyncapi::asyncapi;
 pub use routes::openapi;

@@ -13,6 +13,8 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::registry::Registry;
+use shared::metrics::Live;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -62,6 +64,27 @@ pub(crate) fn channel(
 }
 
 impl Publisher {
+    /// How much waits, and how much may.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        // A sender would keep the queue open.
+        let queue = self.queue.downgrade();
+        let waiting = move || {
+            let queue = queue.upgrade();
+            queue.map_or(0, |queue| queue.max_capacity() - queue.capacity()) as f64
+        };
+        registry.register(
+            "queue_depth",
+            "Orders and cancellations that wait for a transaction",
+            Live::new(waiting),
+        );
+        let capacity = self.queue.max_capacity() as f64;
+        registry.register(
+            "queue_capacity",
+            "Orders and cancellations that may wait; beyond it the answer is 503",
+            Live::new(move || capacity),
+        );
+    }
+
     /// Returns once the publication's transaction is committed.
     pub(crate) async fn publish(&self, publication: Publication) -> Result<(), PublishError> {
         let result = self.enqueue_and_wait(publication).await;

@@ -15,6 +15,7 @@ use shared::http::Dependency;
 use shared::settings::Secret;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::ConnectorState;
 use crate::settings::ConnectSettings;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -79,6 +80,30 @@ struct Part {
     trace: String,
 }
 
+impl Observed {
+    /// Of the connector and its tasks, the worst.
+    fn state(&self) -> &str {
+        let (Some(_), Some(status)) = (&self.config, &self.status) else {
+            return if self.config.is_none() {
+                "MISSING"
+            } else {
+                "UNASSIGNED"
+            };
+        };
+        let parts = || std::iter::once(&status.connector).chain(&status.tasks);
+        let is_failed = |part: &&Part| part.state == "FAILED";
+        let not_running = |part: &&Part| part.state != "RUNNING";
+        match parts()
+            .find(is_failed)
+            .or_else(|| parts().find(not_running))
+        {
+            Some(part) => &part.state,
+            None if status.tasks.is_empty() => "UNASSIGNED",
+            None => "RUNNING",
+        }
+    }
+}
+
 /// The one next step.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
@@ -116,6 +141,7 @@ pub(crate) struct Registrar {
     every: Duration,
     client: Client,
     health: Dependency,
+    state: ConnectorState,
 }
 
 fn client(token: &Secret) -> reqwest::Result<Client> {
@@ -136,6 +162,7 @@ impl Registrar {
         settings: &ConnectSettings,
         connector: Connector,
         health: Dependency,
+        state: ConnectorState,
     ) -> reqwest::Result<Self> {
         Ok(Self {
             connector,
@@ -143,6 +170,7 @@ impl Registrar {
             every: Duration::from_secs(settings.every_s.max(1)),
             client: client(&settings.token)?,
             health,
+            state,
         })
     }
 
@@ -170,6 +198,7 @@ impl Registrar {
                     backoff.next_delay()
                 }
                 Err(error) => {
+                    self.state.is(&self.connector.name, "UNREACHABLE");
                     self.health
                         .down(format!("{}: {}", self.url, root_cause(&error)));
                     backoff.next_delay()
@@ -184,7 +213,9 @@ impl Registrar {
 
     /// One round: observe, decide, act.
     async fn look_after(&self) -> reqwest::Result<Step> {
-        let step = next_step(&self.connector, &self.observe().await?);
+        let observed = self.observe().await?;
+        self.state.is(&self.connector.name, observed.state());
+        let step = next_step(&self.connector, &observed);
         match &step {
             Step::Put => {
                 let request = self.client.put(self.path("/config"));
@@ -302,6 +333,20 @@ mod tests {
             let step = next_step(&connector(), &observed(state, tasks));
             assert!(matches!(step, Step::Wait(_)), "{step:?}");
         }
+    }
+
+    #[test]
+    fn the_worst_of_a_connector_and_its_tasks_is_its_state() {
+        let state = |connector: &str, tasks: &[&str]| observed(connector, tasks).state().to_owned();
+        assert_eq!(state("RUNNING", &["RUNNING", "RUNNING"]), "RUNNING");
+        assert_eq!(state("RUNNING", &["PAUSED", "FAILED"]), "FAILED");
+        assert_eq!(state("PAUSED", &["PAUSED"]), "PAUSED");
+        assert_eq!(state("RUNNING", &[]), "UNASSIGNED");
+        let missing = Observed {
+            config: None,
+            status: None,
+        };
+        assert_eq!(missing.state(), "MISSING");
     }
 
     #[test]

@@ -18,13 +18,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::asyncapi::asyncapi;
-use crate::metrics::PublishMetrics;
+use crate::metrics::{ConnectorState, PublishMetrics};
 use crate::publisher::{self, SessionSettings, Worker};
 use crate::read_model::ReadModel;
 use crate::registrar::{Connector, Registrar};
 use crate::routes;
 use crate::settings::Settings;
 use crate::tail::{Follower, Tail};
+use crate::visibility::{Visibility, doubt_the_tail};
 
 /// How often the database is looked at when nobody reads.
 const DATABASE_PROBE: Duration = Duration::from_secs(5);
@@ -39,16 +40,23 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
         .map_err(ConnectError::from)
         .context("setting `database.url`")?;
     let health = Health::default();
-    let registrar = registrar(&settings, &health)?;
-    let mut registry = Registry::with_prefix("order_service");
-    let metrics = Arc::new(PublishMetrics::register(&mut registry));
+    let mut registry = Registry::default();
+    database::register_pool(&mut registry, &database, &settings.database);
+    let own = registry.sub_registry_with_prefix("order_service");
+    let registrar = registrar(&settings, &health, ConnectorState::register(own))?;
+    let metrics = Arc::new(PublishMetrics::register(own));
     let patience = Duration::from_millis(settings.publisher.deadline_ms);
     let (publisher, jobs) =
         publisher::channel(settings.publisher.queue, patience, Arc::clone(&metrics));
+    publisher.register(own);
+    let tail = Tail::new(&settings.tail);
+    tail.register(own);
+    let (visibility, accepted) = Visibility::register(own);
     let mut tasks = Tasks::default();
     let app = Data::new(App {
         publisher,
-        tail: Tail::new(&settings.tail),
+        tail,
+        accepted,
         read_model: ReadModel::new(database.clone(), health.degrading("database")),
         drain: tasks.drain_signal(),
         topics: settings.topics.clone(),
@@ -72,11 +80,17 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
         tables_ready: CancellationToken::new(),
         stop: tasks.stop_signal(),
     };
+    let (read_model, stop) = (duties.app.read_model.clone(), tasks.stop_signal());
+    tasks.spawn("visibility", visibility.run(read_model, stop));
     duties.spawn(&mut tasks, worker, registrar);
     Ok(Service::new(http, tasks))
 }
 
-fn registrar(settings: &Settings, health: &Health) -> anyhow::Result<Option<Registrar>> {
+fn registrar(
+    settings: &Settings,
+    health: &Health,
+    state: ConnectorState,
+) -> anyhow::Result<Option<Registrar>> {
     let connect = &settings.connect;
     if connect.url.is_empty() {
         return Ok(None);
@@ -86,6 +100,7 @@ fn registrar(settings: &Settings, health: &Health) -> anyhow::Result<Option<Regi
         connect,
         connector,
         health.degrading("sink"),
+        state,
     )?))
 }
 
@@ -151,6 +166,11 @@ impl Duties {
             "publisher",
             Arc::clone(&duties).after_topics(move || worker.run()),
         );
+        let App {
+            tail, read_model, ..
+        } = &**duties.app;
+        let doubting = doubt_the_tail(tail.clone(), read_model.clone(), duties.stop.clone());
+        tasks.spawn("doubts", doubting);
         let follower = duties.follower();
         tasks.spawn(
             "tail",

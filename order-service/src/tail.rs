@@ -6,18 +6,24 @@
 
 mod follower;
 mod ring;
+mod undecided;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use shared::contract::{Order, OrderId, Outcome, UserId};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use shared::contract::{DeltaKind, Order, OrderId, Outcome, Timestamp, UserId};
+use shared::metrics::Live;
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::Instant;
 
 use crate::settings::TailSettings;
 pub(crate) use follower::Follower;
 use ring::Ring;
+use undecided::Undecided;
 
 /// Events a slow reader of the stream may lag behind before it misses some.
 const STREAM_BUFFER: usize = 1_024;
@@ -48,10 +54,12 @@ pub(crate) struct Recent {
 pub(crate) struct Tail {
     inner: Arc<Mutex<Inner>>,
     events: broadcast::Sender<Event>,
+    decisions: Histogram,
 }
 
 struct Inner {
     ring: Ring,
+    undecided: Undecided,
     waiting: HashMap<OrderId, Vec<(Awaited, oneshot::Sender<()>)>>,
 }
 
@@ -59,12 +67,42 @@ impl Tail {
     pub(crate) fn new(settings: &TailSettings) -> Self {
         let inner = Inner {
             ring: Ring::new(settings),
+            undecided: Undecided::default(),
             waiting: HashMap::new(),
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
             events: broadcast::channel(STREAM_BUFFER).0,
+            // 5 ms to 5.5 min.
+            decisions: Histogram::new(exponential_buckets(0.005, 4.0, 9)),
         }
+    }
+
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "order_decision_seconds",
+            "From an order's acceptance, on any instance, to its outcome's arrival here",
+            self.decisions.clone(),
+        );
+        let tail = self.clone();
+        registry.register(
+            "oldest_undecided_order_age_seconds",
+            "Age of the oldest order without an outcome, of all instances, 0 if there is none",
+            Live::new(move || {
+                tail.oldest_undecided()
+                    .map_or(0.0, |(placed, _)| age(placed))
+            }),
+        );
+    }
+
+    /// When it was placed, and its id.
+    pub(crate) fn oldest_undecided(&self) -> Option<(Timestamp, OrderId)> {
+        self.inner.lock().undecided.oldest()
+    }
+
+    /// The catalog has decided it, unheard.
+    pub(crate) fn forget_undecided(&self, id: OrderId) {
+        self.inner.lock().undecided.decide(id);
     }
 
     pub(crate) fn recent(&self, id: OrderId) -> Recent {
@@ -98,6 +136,10 @@ impl Tail {
 
     fn on_order(&self, order: Order) {
         let mut inner = self.inner.lock();
+        // A copy of an order is not another one, and an outcome may be faster than its order.
+        if !inner.ring.knows(order.id) {
+            inner.undecided.add(order.id, order.created_at);
+        }
         inner.ring.add_order(Instant::now(), order.clone());
         inner.wake(order.id, |awaited| awaited == Awaited::Order);
         self.send(Event::Order(order));
@@ -105,6 +147,11 @@ impl Tail {
 
     fn on_outcome(&self, outcome: Outcome) {
         let mut inner = self.inner.lock();
+        if outcome.kind == DeltaKind::Reserve
+            && let Some(placed_at) = inner.undecided.decide(outcome.order_id)
+        {
+            self.decisions.observe(age(placed_at));
+        }
         inner.ring.add_outcome(Instant::now(), outcome);
         inner.wake(outcome.order_id, |_| true);
         self.send(Event::Outcome(outcome));
@@ -131,6 +178,12 @@ impl Inner {
             wake.send(()).ok();
         }
     }
+}
+
+/// In seconds; the clocks of two hosts may disagree.
+pub(crate) fn age(since: Timestamp) -> f64 {
+    let millis = Timestamp::now().millis() - since.millis();
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0)).as_secs_f64()
 }
 
 /// A registered wait for one order; forgotten when dropped.
@@ -163,9 +216,7 @@ impl Drop for Waiter {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use shared::contract::{DeltaKind, Status, Timestamp};
+    use shared::contract::{ProductId, Status};
 
     use super::*;
 
@@ -192,6 +243,66 @@ mod tests {
         other.wait_until(begun + Duration::from_secs(60)).await;
         assert_eq!(Instant::now(), begun + Duration::from_secs(60));
         assert!(tail.inner.lock().waiting.is_empty());
+    }
+
+    fn order(id: OrderId) -> Order {
+        Order {
+            id,
+            user_id: UserId(1),
+            product_id: ProductId(1),
+            qty: 1,
+            unit_price: 1,
+            total_price: 1,
+            created_at: Timestamp::now(),
+            idempotency_key: None,
+        }
+    }
+
+    fn shown(tail: &Tail) -> String {
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        tail.register(&mut registry);
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn an_order_is_undecided_until_its_outcome_which_counts_once() {
+        let tail = Tail::new(&TailSettings::default());
+        let (early, late) = (OrderId::random(), OrderId::random());
+        tail.on_order(Order {
+            created_at: Timestamp::from_millis(Timestamp::now().millis() - 60_000).unwrap(),
+            ..order(early)
+        });
+        tail.on_order(order(late));
+        assert!(age(tail.oldest_undecided().unwrap().0) >= 60.0);
+        tail.on_outcome(outcome(early));
+        assert_eq!(tail.oldest_undecided().unwrap().1, late);
+        tail.on_outcome(outcome(late));
+        assert_eq!(tail.oldest_undecided(), None);
+
+        // What arrives again was decided before.
+        tail.on_order(order(late));
+        tail.on_outcome(outcome(late));
+        tail.on_outcome(outcome(early));
+        assert_eq!(tail.oldest_undecided(), None);
+        let shown = shown(&tail);
+        assert!(
+            shown.contains("order_decision_seconds_count 2\n"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("oldest_undecided_order_age_seconds 0.0\n"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn an_outcome_may_be_faster_than_its_order() {
+        let tail = Tail::new(&TailSettings::default());
+        let id = OrderId::random();
+        tail.on_outcome(outcome(id));
+        tail.on_order(order(id));
+        assert_eq!(tail.oldest_undecided(), None);
     }
 
     #[tokio::test]

@@ -1,11 +1,15 @@
 //! Connections whose sessions cannot hurt the others.
 
+mod pool;
+
 use std::time::Duration;
 
 use sea_orm::sqlx::Executor;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 
 use crate::settings::DatabaseSettings;
+
+pub use pool::register_pool;
 
 /// MariaDB's default isolation, REPEATABLE READ, would hide rows that a rival wrote before
 /// we got the lock, and its idle transactions live for ever. MySQL, which lacks the second

@@ -4,6 +4,7 @@
 mod broker;
 mod consumer;
 mod dead_letters;
+mod lag;
 mod producer;
 mod record;
 mod settings;
@@ -15,6 +16,7 @@ pub use dead_letters::{
     DeadLetterTopic, Letter, LetterAddress, LetterForm, NotReplayable, Replay, dead_letter,
     dead_letter_with,
 };
+pub use lag::ConsumerLag;
 pub use producer::FactProducer;
 pub(crate) use record::is_trace_parent;
 pub use record::{OutRecord, received_trace, record_headers, trace_id, trace_parent};

@@ -10,6 +10,7 @@ mod crash_point;
 pub mod database;
 pub mod http;
 pub mod kafka;
+pub mod metrics;
 pub mod service;
 pub mod settings;
 pub mod telemetry;

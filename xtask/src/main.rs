@@ -11,6 +11,7 @@ mod chaos;
 mod images;
 mod prerequisites;
 mod pulse;
+mod rules;
 mod stack;
 mod test;
 mod workspace;
@@ -72,6 +73,12 @@ enum Task {
         #[arg(long)]
         refresh: bool,
     },
+    /// Check and test observability/: Prometheus's configuration and the alert rules
+    Rules {
+        /// Only look for promtool, and fetch it where Debian has it
+        #[arg(long)]
+        find: bool,
+    },
     /// Kill and freeze parts of the pair under load, on a stack of three brokers of its own
     #[command(disable_help_flag = true)]
     Chaos {
@@ -129,6 +136,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             let cluster = Stack::new(workspace.target(), &stack::CLUSTER);
             chaos::run(&workspace, &cluster, &args)
         }
+        Task::Rules { find } => rules::run(&workspace, find),
         Task::Browser { only, refresh } => browser::run(&workspace, &only, refresh),
         Task::Bench { args } => bench::run(&workspace, &stack, &args),
     }

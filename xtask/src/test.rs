@@ -259,6 +259,10 @@ fn cheap_steps() -> Vec<Step> {
             "--version",
             "kubernetes-validate is not installed (pip install kubernetes-validate)",
         ),
+        Step::new("rules", "xtask rules").only_if(
+            "xtask rules --find",
+            "promtool is not installed (Debian: its package `prometheus`)",
+        ),
         Step::new(
             "clippy",
             "clippy --workspace --all-targets --all-features -- -D warnings",

@@ -6,6 +6,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use shared::contract::Timestamp;
+use shared::kafka::ConsumerLag;
 
 use super::task::TaskId;
 
@@ -28,6 +30,8 @@ pub struct SinkMetrics {
     waiting: Family<ConnectorLabels, Gauge>,
     retries: Family<Labels, Counter>,
     batch: Family<Labels, Histogram>,
+    age: Family<Labels, Histogram>,
+    lag: ConsumerLag,
 }
 
 /// One task's metrics.
@@ -37,6 +41,8 @@ pub(super) struct TaskMetrics {
     dead_letters: Counter,
     retries: Counter,
     batch: Histogram,
+    age: Histogram,
+    pub(super) lag: ConsumerLag,
 }
 
 impl SinkMetrics {
@@ -50,8 +56,12 @@ impl SinkMetrics {
             batch: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.001, 2.0, 14))
             }),
+            // 10 ms to 11 min.
+            age: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.01, 4.0, 9))),
+            lag: ConsumerLag::default(),
         };
-        let registry = registry.sub_registry_with_prefix("sink");
+        metrics.lag.register(registry);
+        let registry = registry.sub_registry_with_prefix("connect_worker_sink");
         registry.register("records", "Records taken care of", metrics.records.clone());
         registry.register(
             "dead_letters",
@@ -72,6 +82,11 @@ impl SinkMetrics {
             "batch_duration_seconds",
             "From taking a batch to having it in the database",
             metrics.batch.clone(),
+        );
+        registry.register(
+            "record_age_seconds",
+            "Age of each batch's oldest record once it is in the database",
+            metrics.age.clone(),
         );
         metrics
     }
@@ -97,6 +112,8 @@ impl SinkMetrics {
             dead_letters: self.dead_letters.get_or_create(&labels).clone(),
             retries: self.retries.get_or_create(&labels).clone(),
             batch: self.batch.get_or_create(&labels).clone(),
+            age: self.age.get_or_create(&labels).clone(),
+            lag: self.lag.clone(),
         }
     }
 }
@@ -116,6 +133,13 @@ impl TaskMetrics {
         self.dead_letters
             .inc_by(u64::try_from(dead_letters).unwrap_or(u64::MAX));
         self.batch.observe(took.as_secs_f64());
+    }
+
+    /// `written_at` is the timestamp of the oldest record, in milliseconds since 1970.
+    pub(super) fn oldest(&self, written_at: i64) {
+        let age = Timestamp::now().millis() - written_at;
+        self.age
+            .observe(Duration::from_millis(u64::try_from(age).unwrap_or(0)).as_secs_f64());
     }
 
     pub(super) fn retry(&self) {

@@ -199,6 +199,7 @@ impl Task {
                 return self.work.failed(error).map(Some);
             }
             let consumer = subscribe(&self.kafka, &self.id, &self.config, &self.topics.topics)?;
+            consumer.report(&self.work.metrics.lag);
             self.consumer = Some(consumer);
         }
         Ok(None)
@@ -284,6 +285,10 @@ impl Work {
                     self.effort.succeeded();
                     self.metrics
                         .batch(written.records, written.dead_letters, begun.elapsed());
+                    let times = batch.iter().map(|record| record.timestamp().to_millis());
+                    if let Some(oldest) = times.flatten().min() {
+                        self.metrics.oldest(oldest);
+                    }
                     return Ok(Some(written));
                 }
                 Err(BatchError::Task(error)) => return Err(error),

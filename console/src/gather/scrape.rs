@@ -136,11 +136,11 @@ mod tests {
     #[test]
     fn the_series_asked_for_are_summed() {
         let scrape = Scrape::parse(concat!(
-            "# HELP order_service_http_requests Requests.\n",
-            "order_service_http_requests_total{method=\"POST\",route=\"/orders\",status=\"201\"} 7\n",
-            "order_service_http_requests_total{method=\"POST\",route=\"/orders\",status=\"503\"} 2\n",
-            "order_service_http_requests_total{method=\"POST\",route=\"/orders/{id}/cancel\",status=\"202\"} 5\n",
-            "order_service_http_requests_total{method=\"GET\",route=\"/orders\",status=\"200\"} 11\n",
+            "# HELP http_requests Requests.\n",
+            "http_requests_total{method=\"POST\",route=\"/orders\",status=\"201\"} 7\n",
+            "http_requests_total{method=\"POST\",route=\"/orders\",status=\"503\"} 2\n",
+            "http_requests_total{method=\"POST\",route=\"/orders/{id}/cancel\",status=\"202\"} 5\n",
+            "http_requests_total{method=\"GET\",route=\"/orders\",status=\"200\"} 11\n",
             "# EOF\n",
         ));
         assert_eq!(scrape.sum(POSTS), 9.0);

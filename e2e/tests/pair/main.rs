@@ -14,6 +14,7 @@ mod flood;
 mod idempotency;
 mod list;
 mod load;
+mod metrics;
 mod orders;
 mod outages;
 mod overload;
@@ -95,6 +96,7 @@ fn isolated(session: &Arc<Session>) -> Vec<Trial> {
         trials.extend(security::trials(session));
         trials.extend(demo::trials(session));
         trials.extend(traces::trials(session));
+        trials.extend(metrics::trials(session));
     }
     trials
 }
@@ -105,6 +107,9 @@ fn disruptive(session: &Arc<Session>) -> Vec<Trial> {
         trials.extend(restarts::trials(session));
         trials.extend(replays::trials_alone(session));
         trials.extend(registrar::trials(session));
+    }
+    if session.kind == Kind::ConnectMariadb {
+        trials.extend(metrics::trials_alone(session));
     }
     if matches!(session.kind, Kind::WorkerMariadb | Kind::WorkerPostgres) {
         trials.extend(replays::trials_of_the_worker(session));

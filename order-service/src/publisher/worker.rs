@@ -194,7 +194,9 @@ impl Commits<'_> {
             let span = self.traces.batch("send orders", publications.len(), orders);
             let committed = session.commit(&publications, partition, deadline);
             traces::end(span, &committed);
-            committed?;
+            committed.inspect_err(|_| {
+                self.metrics.aborted.inc();
+            })?;
             self.last = std::mem::take(&mut self.in_doubt);
         }
         Ok(())

@@ -72,6 +72,14 @@ impl Ring {
             .unwrap_or_default()
     }
 
+    /// Whether the order or the fact of its reservation is here.
+    pub(super) fn knows(&self, id: OrderId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| {
+            let Recent { order, reserve, .. } = &entry.recent;
+            order.is_some() || reserve.is_some()
+        })
+    }
+
     pub(super) fn placed_with(&self, user: UserId, key: &str) -> Option<OrderId> {
         self.by_key.get(&(user, key.to_owned())).copied()
     }

@@ -21,22 +21,16 @@ const BUCKETS: [f64; 12] = [
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
+struct Labels {
     method: String,
     route: String,
     status: u16,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RouteLabels {
-    method: String,
-    route: String,
-}
-
 #[derive(Debug, Clone)]
 pub(super) struct HttpMetrics {
-    requests: Family<RequestLabels, Counter>,
-    duration: Family<RouteLabels, Histogram>,
+    requests: Family<Labels, Counter>,
+    duration: Family<Labels, Histogram>,
 }
 
 impl HttpMetrics {
@@ -90,20 +84,15 @@ pub(super) async fn observe(
         );
     }
     if let Some(metrics) = metrics {
-        let method = request.method().to_string();
-        let labels = RouteLabels {
-            method: method.clone(),
-            route: route.clone(),
+        let labels = Labels {
+            method: request.method().to_string(),
+            route,
+            status: status.as_u16(),
         };
         metrics
             .duration
             .get_or_create(&labels)
             .observe(begun.elapsed().as_secs_f64());
-        let labels = RequestLabels {
-            method,
-            route,
-            status: status.as_u16(),
-        };
         metrics.requests.get_or_create(&labels).inc();
     }
     Ok(response)

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
@@ -9,9 +10,10 @@ use rdkafka::consumer::{
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, Statistics, TopicPartitionList};
 
-use super::settings::without_value;
+use super::lag::{ConsumerLag, OwnLag};
+use super::settings::{set_default, without_value};
 
 /// Where a batch ends, at the latest.
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +39,13 @@ impl BatchLimits {
 /// A batch that its caller cannot handle yet is simply not committed: after a crash or a
 /// rebalance it is delivered again, here or elsewhere.
 pub struct BatchConsumer {
-    consumer: StreamConsumer<Revocations>,
+    consumer: StreamConsumer<Events>,
+    group: String,
     limits: BatchLimits,
 }
+
+/// How often librdkafka counts how far a consumer is behind, in milliseconds.
+const STATISTICS: &str = "5000";
 
 impl BatchConsumer {
     /// `config` names the group.
@@ -48,11 +54,24 @@ impl BatchConsumer {
         topics: &[&str],
         limits: BatchLimits,
     ) -> KafkaResult<Self> {
-        let consumer: StreamConsumer<Revocations> = config
-            .create_with_context(Revocations::default())
+        let mut config = config.clone();
+        set_default(&mut config, "statistics.interval.ms", STATISTICS);
+        let consumer: StreamConsumer<Events> = config
+            .create_with_context(Events::default())
             .map_err(without_value)?;
         consumer.subscribe(topics)?;
-        Ok(Self { consumer, limits })
+        Ok(Self {
+            consumer,
+            group: config.get("group.id").unwrap_or_default().to_owned(),
+            limits,
+        })
+    }
+
+    /// From now on `lag` has how far this consumer is behind, until it is closed.
+    pub fn report(&self, lag: &ConsumerLag) {
+        let own = OwnLag::new(lag, &self.group);
+        // The first one stays.
+        self.consumer.context().lag.set(own).ok();
     }
 
     /// Waits for a record, then takes those that are already here.
@@ -63,14 +82,14 @@ impl BatchConsumer {
     /// Cancel-safe.
     pub async fn next_batch(&self) -> KafkaResult<Vec<BorrowedMessage<'_>>> {
         let first = self.consumer.recv().await?;
-        self.consumer.context().take();
+        self.consumer.context().take_revoked();
         let mut bytes = payload_len(&first);
         let mut batch = vec![first];
         let mut stream = self.consumer.stream();
         while batch.len() < self.limits.records && bytes < self.limits.bytes {
             let next = stream.next().now_or_never().flatten();
             // What was taken away before this record came does not concern it.
-            let revoked = self.consumer.context().take();
+            let revoked = self.consumer.context().take_revoked();
             if !revoked.is_empty() {
                 batch.retain(|message: &BorrowedMessage<'_>| !is_of(&revoked, message));
             }
@@ -133,13 +152,17 @@ fn offsets_behind<M: Message>(batch: &[M]) -> KafkaResult<TopicPartitionList> {
     Ok(offsets)
 }
 
-/// Partitions that were taken away, until somebody asks.
+/// What librdkafka tells beside records.
 #[derive(Default)]
-struct Revocations(Mutex<BTreeSet<(String, i32)>>);
+struct Events {
+    /// Partitions that were taken away, until somebody asks.
+    revoked: Mutex<BTreeSet<(String, i32)>>,
+    lag: OnceLock<OwnLag>,
+}
 
-impl Revocations {
-    fn take(&self) -> BTreeSet<(String, i32)> {
-        std::mem::take(&mut *self.0.lock())
+impl Events {
+    fn take_revoked(&self) -> BTreeSet<(String, i32)> {
+        std::mem::take(&mut *self.revoked.lock())
     }
 }
 
@@ -149,13 +172,19 @@ fn is_of(partitions: &BTreeSet<(String, i32)>, message: &impl Message) -> bool {
         .any(|(topic, partition)| *partition == message.partition() && topic == message.topic())
 }
 
-impl ClientContext for Revocations {
+impl ClientContext for Events {
+    fn stats(&self, statistics: Statistics) {
+        if let Some(lag) = self.lag.get() {
+            lag.update(&statistics);
+        }
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "consumer");
     }
 }
 
-impl ConsumerContext for Revocations {
+impl ConsumerContext for Events {
     /// Called from within `recv`, between two records.
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
@@ -168,7 +197,7 @@ impl ConsumerContext for Revocations {
                 let revoked = elements
                     .iter()
                     .map(|e| (e.topic().to_owned(), e.partition()));
-                self.0.lock().extend(revoked);
+                self.revoked.lock().extend(revoked);
             }
             Rebalance::Error(error) => tracing::warn!(%error, "rebalance"),
         }
