@@ -17,15 +17,13 @@ RUN cargo chef prepare
 FROM chef AS build
 COPY --from=plan /src/recipe.json .
 # The dependencies: built again only when Cargo.lock or a Cargo.toml changes.
-RUN cargo chef cook --locked --release --features tls \
-        --package order-service --package catalog-service --package connect-worker --package e2e
+RUN cargo chef cook --locked --release --features tls --workspace
 COPY . .
-RUN cargo build --locked --release --features tls \
-        --package order-service --package catalog-service --package connect-worker --package e2e \
-        --bin order-service --bin catalog-service --bin connect-worker --bin verify \
+RUN cargo build --locked --release --features tls --workspace \
+        --bin order-service --bin catalog-service --bin connect-worker --bin console --bin verify \
     && mkdir -p /out/bin /out/lib \
     && mv target/release/order-service target/release/catalog-service \
-          target/release/connect-worker target/release/verify /out/bin/
+          target/release/connect-worker target/release/console target/release/verify /out/bin/
 
 FROM scratch AS prebuilt
 COPY target/image/ /out/
@@ -64,6 +62,14 @@ COPY --from=binaries /out/bin/connect-worker /usr/local/bin/
 EXPOSE 8083
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=12 CMD ["connect-worker", "--health"]
 ENTRYPOINT ["connect-worker"]
+
+FROM base AS console
+LABEL org.opencontainers.image.title=console \
+      org.opencontainers.image.description="A web page that shows in one glance whether a pair is right and fast."
+COPY --from=binaries /out/bin/console /usr/local/bin/
+EXPOSE 8080
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=12 CMD ["console", "--health"]
+ENTRYPOINT ["console"]
 
 FROM base AS verify
 LABEL org.opencontainers.image.title=verify \

@@ -1,6 +1,7 @@
 //! Looks at the pair while a page is open, and makes one snapshot for all of them.
 
 mod databases;
+mod fleet;
 mod scrape;
 mod services;
 mod topics;
@@ -18,7 +19,8 @@ use shared::service::Tasks;
 use tokio::task::spawn_blocking;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use self::services::{Kind, Probe};
+use self::fleet::Fleet;
+use self::services::Kind;
 use self::topics::{TopicWatch, Topography};
 use crate::hub::Hub;
 use crate::race::Race;
@@ -45,7 +47,7 @@ pub(crate) struct Gatherer {
 /// What was seen last, each by its own task: one that is slow delays no other.
 #[derive(Default)]
 struct Seen {
-    services: Mutex<Vec<Option<ServiceState>>>,
+    services: Mutex<Vec<Vec<ServiceState>>>,
     topics: Mutex<Topography>,
     databases: Mutex<Vec<DatabaseState>>,
     dead_letters: Mutex<Vec<Value>>,
@@ -77,11 +79,11 @@ impl Gatherer {
     pub(crate) fn spawn(self, tasks: &mut Tasks) {
         let this = Arc::new(self);
         let seen = Arc::new(Seen::default());
-        let probes = this.probes();
-        seen.services.lock().resize(probes.len(), None);
-        for (at, probe) in probes.into_iter().enumerate() {
-            let work = Arc::clone(&this).look_at_service(Arc::clone(&seen), at, probe);
-            spawn(tasks, "probe", work);
+        let fleets = this.fleets();
+        seen.services.lock().resize(fleets.len(), Vec::new());
+        for (at, fleet) in fleets.into_iter().enumerate() {
+            let work = Arc::clone(&this).look_at_services(Arc::clone(&seen), at, fleet);
+            spawn(tasks, "services", work);
         }
         spawn(tasks, "products", Arc::clone(&this).look_at_products());
         let letters = Arc::clone(&this).look_at_dead_letters(Arc::clone(&seen));
@@ -99,28 +101,25 @@ impl Gatherer {
         Pace { hub, ticks }
     }
 
-    fn probes(&self) -> Vec<Probe> {
-        let orders = self.settings.order_services.iter().enumerate();
-        let mut probes: Vec<_> = orders
-            .map(|(at, url)| Probe::new(format!("order-service-{}", at + 1), url, Kind::Orders))
-            .collect();
-        let catalog = &self.settings.catalog_service;
-        probes.push(Probe::new(
-            "catalog-service".to_owned(),
-            catalog,
-            Kind::Catalog,
-        ));
-        let sink = Kind::Sink(self.settings.connector.clone());
-        probes.push(Probe::new("sink".to_owned(), &self.settings.connect, sink));
-        probes
+    fn fleets(&self) -> [Fleet; 3] {
+        let settings = &self.settings;
+        let one = std::slice::from_ref;
+        [
+            Fleet::new(Kind::Orders, &settings.order_services),
+            Fleet::new(Kind::Catalog, one(&settings.catalog_service)),
+            Fleet::new(
+                Kind::Sink(settings.connector.clone()),
+                one(&settings.connect),
+            ),
+        ]
     }
 
-    async fn look_at_service(self: Arc<Self>, seen: Arc<Seen>, at: usize, mut probe: Probe) {
+    async fn look_at_services(self: Arc<Self>, seen: Arc<Seen>, at: usize, mut fleet: Fleet) {
         let mut pace = self.pace(EVERY);
         loop {
             pace.next().await;
-            let state = probe.look(&self.client).await;
-            seen.services.lock()[at] = Some(state);
+            let states = fleet.look(&self.client).await;
+            seen.services.lock()[at] = states;
         }
     }
 
@@ -184,7 +183,7 @@ impl Gatherer {
     fn snapshot(&self, seen: &Seen) -> Snapshot {
         let topics = seen.topics.lock().clone();
         Snapshot {
-            services: seen.services.lock().iter().flatten().cloned().collect(),
+            services: seen.services.lock().concat(),
             databases: seen.databases.lock().clone(),
             topics: topics.topics,
             broker: topics.problem,

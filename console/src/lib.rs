@@ -21,10 +21,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Data;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use prometheus_client::registry::Registry;
-use sea_orm::{DatabaseConnection, DbErr};
-use shared::database;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Client, Url};
+use sea_orm::DatabaseConnection;
+use shared::database::{self, ConnectError};
 use shared::http::{Common, Health, serve};
 use shared::service::{Service, Tasks};
 use shared::traces::Traces;
@@ -52,10 +54,16 @@ struct Databases {
 }
 
 impl Databases {
-    async fn open(settings: &Settings) -> Result<Self, DbErr> {
+    async fn open(settings: &Settings) -> anyhow::Result<Self> {
         Ok(Self {
-            orders: database::connect(&settings.orders_database).await?,
-            catalog: database::connect(&settings.catalog_database).await?,
+            orders: database::connect(&settings.orders_database)
+                .await
+                .map_err(ConnectError::from)
+                .context("setting `orders_database.url`")?,
+            catalog: database::connect(&settings.catalog_database)
+                .await
+                .map_err(ConnectError::from)
+                .context("setting `catalog_database.url`")?,
         })
     }
 }
@@ -73,7 +81,8 @@ struct Looks {
 /// # Errors
 /// A taken port, or a setting that cannot work.
 pub async fn start(settings: Settings) -> anyhow::Result<Service> {
-    let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+    check(&settings)?;
+    let client = client(&settings)?;
     let hub = Arc::new(Hub::default());
     let audit = Arc::new(Audit::default());
     let shop = Arc::new(Shop::new(client.clone(), &settings, Arc::clone(&audit)));
@@ -124,6 +133,37 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     };
     gatherer.spawn(&mut tasks);
     Ok(Service::new(http, tasks))
+}
+
+fn check(settings: &Settings) -> anyhow::Result<()> {
+    settings.kafka.validate()?;
+    ensure!(
+        !settings.order_services.is_empty(),
+        "setting `order_services`: one URL at least"
+    );
+    let orders = settings.order_services.iter();
+    let orders = orders.map(|url| ("order_services", url));
+    let others = [
+        ("catalog_service", &settings.catalog_service),
+        ("connect", &settings.connect),
+    ];
+    for (name, url) in orders.chain(others) {
+        Url::parse(url).with_context(|| format!("setting `{name}`: `{url}` is no URL"))?;
+    }
+    Ok(())
+}
+
+fn client(settings: &Settings) -> reqwest::Result<Client> {
+    let mut headers = HeaderMap::new();
+    let token = settings.token.expose();
+    if !token.is_empty()
+        && let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {token}"))
+    {
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+    }
+    let client = Client::builder().timeout(TIMEOUT);
+    client.default_headers(headers).build()
 }
 
 /// What the page calls is the page's own affair.

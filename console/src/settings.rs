@@ -1,28 +1,61 @@
+use serde::{Deserialize, Serialize};
 use shared::kafka::KafkaSettings;
-use shared::settings::{DatabaseSettings, HttpSettings};
+use shared::settings::{DatabaseSettings, HttpSettings, LogSettings, Secret, list};
 use tokio::sync::{mpsc, oneshot};
 
 /// Where the pair is, and where the page is served.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Settings {
     pub http: HttpSettings,
     pub kafka: KafkaSettings,
     pub topics: Topics,
-    /// Base URLs, as `http://127.0.0.1:8081`.
+    /// Base URLs, as `http://127.0.0.1:8081`; in an environment variable separated by commas.
+    /// Here and below: a name stands for all of its addresses.
+    #[serde(deserialize_with = "list")]
     pub order_services: Vec<String>,
     pub catalog_service: String,
     /// Kafka Connect's REST API, or connect-worker's.
     pub connect: String,
     /// The name of the sink's connector.
     pub connector: String,
+    /// Sent to the services as a bearer token: they may ask for one.
+    pub token: Secret,
     /// Read only.
     pub orders_database: DatabaseSettings,
     pub catalog_database: DatabaseSettings,
+    pub log: LogSettings,
     /// Where the naive twin has its tables, for a race.
+    #[serde(skip)]
     pub naive_database: DatabaseSettings,
     /// Who breaks parts of the pair when asked to; without, the page offers nothing of it, and
     /// no race.
+    #[serde(skip)]
     pub breaker: Option<mpsc::Sender<Blow>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let local = |port: u16| format!("http://127.0.0.1:{port}");
+        Self {
+            http: HttpSettings {
+                workers: 1,
+                ..HttpSettings::on_port(8080)
+            },
+            kafka: KafkaSettings::default(),
+            topics: Topics::default(),
+            order_services: vec![local(8081), local(8091)],
+            catalog_service: local(8082),
+            connect: local(8083),
+            connector: "orders-sink".to_owned(),
+            token: Secret::default(),
+            orders_database: DatabaseSettings::at("sqlite://data/orders.db?mode=rw"),
+            catalog_database: DatabaseSettings::at("sqlite://data/catalog.db?mode=rw"),
+            log: LogSettings::default(),
+            naive_database: DatabaseSettings::default(),
+            breaker: None,
+        }
+    }
 }
 
 /// Something to be done to a part of the pair.
@@ -41,7 +74,8 @@ pub enum Deed {
     Start,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Topics {
     pub orders: String,
     pub catalog_deltas: String,
@@ -55,5 +89,20 @@ impl Default for Topics {
             catalog_deltas: "catalog_deltas".to_owned(),
             order_outcomes: "order_outcomes".to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_documented_file_holds_the_defaults() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/console.toml");
+        let found: Settings =
+            shared::settings::load("TEST_CONSOLE", Some(Path::new(file))).unwrap();
+        assert_eq!(format!("{found:?}"), format!("{:?}", Settings::default()));
     }
 }

@@ -23,12 +23,15 @@ pub(crate) struct Snapshot {
 
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct ServiceState {
+    /// `order-service`, `catalog-service` or `sink`.
+    pub(crate) kind: &'static str,
     pub(crate) id: String,
     pub(crate) url: String,
     pub(crate) state: State,
     /// What is wrong, for people.
     pub(crate) note: String,
-    pub(crate) rate: f64,
+    /// Where it has metrics: Kafka Connect has none.
+    pub(crate) rate: Option<f64>,
     pub(crate) p50: Option<f64>,
     pub(crate) p99: Option<f64>,
 }

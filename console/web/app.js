@@ -30,7 +30,7 @@ function judge(state) {
   else if (right) words += ' and fast';
   attribute(verdict, 'data-state', right ? (broken.length || late ? 'late' : 'good') : 'bad');
   text(verdict, words);
-  const services = state.services.filter((service) => service.id.startsWith('order-service'));
+  const services = state.services.filter(({ kind }) => kind === 'order-service');
   const rate = services.reduce((sum, service) => sum + service.rate, 0);
   const p99 = Math.max(...services.map((service) => service.p99 ?? -1));
   const speed = p99 < 0 ? '' : `, 99 of 100 answered within ${milliseconds(p99)}`;

@@ -40,21 +40,24 @@ function fill(element, { id, state, numbers, note, rate }) {
   element.querySelector('polyline').setAttribute('points', points.join(' '));
 }
 
-function latency({ p50, p99 }) {
-  return p50 === null ? '' : ` · p50 ${milliseconds(p50)} · p99 ${milliseconds(p99)}`;
+/** What has no metrics, as Kafka Connect, has neither rate nor latency. */
+function speed({ rate, p50, p99 }) {
+  if (rate === null) return [];
+  return p50 === null ? [perSecond(rate)] : [perSecond(rate), `p50 ${milliseconds(p50)}`, `p99 ${milliseconds(p99)}`];
 }
 
 function service(service) {
-  return { id: service.id, name: service.id, state: service.state, note: service.note, rate: service.rate,
-    numbers: `${perSecond(service.rate)}${latency(service)}` };
+  return { ...service, name: service.id, rate: service.rate ?? 0, numbers: speed(service).join(' · ') };
 }
 
-function reader(found, topics) {
-  const lags = topics.flatMap((topic) => topic.readers).filter(({ reader }) => reader === found.id);
+function reader(found, topics, together) {
+  const lags = topics.flatMap((topic) => topic.readers).filter(({ reader }) => reader === found.kind);
   const lag = lags.reduce((sum, { lag }) => sum + lag, 0);
   const shown = service(found);
-  const lagging = shown.state === 'ready' && lag > 100 && lag > BEHIND * found.rate;
-  return { ...shown, state: lagging ? 'lagging' : shown.state, numbers: `lag ${number(lag)} · ${shown.numbers}` };
+  const arriving = topics.filter(({ readers }) => readers.some(({ reader }) => reader === found.kind));
+  const pace = together ?? arriving.reduce((sum, { rate }) => sum + rate, 0);
+  const lagging = shown.state === 'ready' && lag > 100 && lag > BEHIND * pace;
+  return { ...shown, state: lagging ? 'lagging' : shown.state, numbers: [`lag ${number(lag)}`, ...speed(found)].join(' · ') };
 }
 
 function topic(topic, broker) {
@@ -62,19 +65,24 @@ function topic(topic, broker) {
     numbers: `${perSecond(topic.rate)} · ${number(topic.size)} records` };
 }
 
-function database({ name, up, note, latency }, writer) {
-  const rate = writer?.rate ?? 0;
-  return { id: `${name}-database`, name: `${name} database`, state: up ? 'up' : 'away', note, rate,
-    numbers: `${perSecond(rate)} · ${milliseconds(latency)}` };
+function database({ name, up, note, latency }, rate) {
+  const numbers = [...(rate === null ? [] : [perSecond(rate)]), milliseconds(latency)].join(' · ');
+  return { id: `${name}-database`, name: `${name} database`, state: up ? 'up' : 'away', note, rate: rate ?? 0, numbers };
 }
 
 export function flow({ services, topics, databases, broker }) {
-  const find = (id) => services.find((service) => service.id === id);
+  const of = (wanted) => services.filter(({ kind }) => kind === wanted);
+  /** Of all instances together; null if none tells. */
+  const rate = (kind) => {
+    const told = of(kind).map((each) => each.rate).filter((each) => each !== null);
+    return told.length ? told.reduce((sum, each) => sum + each) : null;
+  };
+  const readers = [...of('catalog-service'), ...of('sink')];
   const boxes = [
-    services.filter(({ id }) => id.startsWith('order-service')).map(service),
+    of('order-service').map(service),
     topics.map((each) => topic(each, broker)),
-    services.filter(({ id }) => !id.startsWith('order-service')).map((each) => reader(each, topics)),
-    databases.map((each) => database(each, find(each.name === 'catalog' ? 'catalog-service' : 'sink'))),
+    readers.map((each) => reader(each, topics, rate(each.kind))),
+    databases.map((each) => database(each, rate(each.name === 'catalog' ? 'catalog-service' : 'sink'))),
   ];
   columns.forEach((column, at) => list(column, boxes[at], { key: ({ id }) => id, create: box, update: fill }));
   connect(boxes.flat());
@@ -82,15 +90,13 @@ export function flow({ services, topics, databases, broker }) {
 
 /** From, to, and whose rate goes along. */
 function connections(boxes) {
-  const orders = boxes.filter(({ id }) => id.startsWith('order-service')).map(({ id }) => id);
+  const of = (wanted) => boxes.filter(({ kind }) => kind === wanted).map(({ id }) => id);
   return [
-    ...orders.flatMap((id) => [[id, 'orders', id], [id, 'catalog_deltas', id]]),
-    ['catalog_deltas', 'catalog-service', 'catalog-service'],
-    ['catalog-service', 'order_outcomes', 'order_outcomes'],
-    ['orders', 'sink', 'sink'],
-    ['order_outcomes', 'sink', 'sink'],
-    ['catalog-service', 'catalog-database', 'catalog-service'],
-    ['sink', 'orders-database', 'sink'],
+    ...of('order-service').flatMap((id) => [[id, 'orders', id], [id, 'catalog_deltas', id]]),
+    ...of('catalog-service').flatMap((id) => [
+      ['catalog_deltas', id, id], [id, 'order_outcomes', 'order_outcomes'], [id, 'catalog-database', id],
+    ]),
+    ...of('sink').flatMap((id) => [['orders', id, id], ['order_outcomes', id, id], [id, 'orders-database', id]]),
   ];
 }
 

@@ -182,15 +182,14 @@ fn console_settings(
     console::Settings {
         http: http(bind),
         kafka: recipe.kafka.clone(),
-        topics: console::Topics::default(),
         order_services: vec![url(first), url(second)],
         catalog_service: url(catalog),
         connect: url(sink),
-        connector: "orders-sink".to_owned(),
         orders_database: recipe.database("orders.db"),
         catalog_database: recipe.database("catalog.db"),
         naive_database: recipe.database("naive.db"),
         breaker: Some(breaker),
+        ..console::Settings::default()
     }
 }
 

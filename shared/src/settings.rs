@@ -223,7 +223,7 @@ impl Default for LogSettings {
 
 /// Of a file's array or a variable's text. That variables are taken as the text they are, not
 /// parsed, keeps a password of digits as it is.
-fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum List {

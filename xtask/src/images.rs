@@ -9,10 +9,11 @@ use anyhow::Context;
 use crate::stack::{self, Stack};
 use crate::workspace::{Workspace, succeed};
 
-const BINARIES: [&str; 4] = [
+const BINARIES: [&str; 5] = [
     "order-service",
     "catalog-service",
     "connect-worker",
+    "console",
     "verify",
 ];
 

@@ -38,13 +38,23 @@ fn promtool(folder: &Path) -> anyhow::Result<PathBuf> {
         fs::create_dir_all(folder)?;
         let download = || {
             let mut download = Command::new("apt-get");
-            succeeds(download.args(["download", "prometheus"]).current_dir(folder))
+            succeeds(
+                download
+                    .args(["download", "prometheus"])
+                    .current_dir(folder),
+            )
         };
         let is_there = download() || succeeds(Command::new("apt-get").arg("update")) && download();
-        ensure!(is_there, "install promtool (Debian: its package `prometheus`)");
+        ensure!(
+            is_there,
+            "install promtool (Debian: its package `prometheus`)"
+        );
         for package in fs::read_dir(folder)? {
             let package = package?.path();
-            if package.extension().is_some_and(|extension| extension == "deb") {
+            if package
+                .extension()
+                .is_some_and(|extension| extension == "deb")
+            {
                 let mut unpack = Command::new("dpkg");
                 succeeds(unpack.arg("-x").arg(package).arg(folder));
             }
@@ -72,7 +82,9 @@ mod tests {
     const NO_METRIC: &str = "value_and_name";
 
     fn documented() -> BTreeSet<&'static str> {
-        let rows = DOCUMENTED.lines().filter_map(|line| line.strip_prefix("| `"));
+        let rows = DOCUMENTED
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `"));
         rows.filter_map(|row| row.split('`').next()).collect()
     }
 
@@ -83,11 +95,15 @@ mod tests {
         let words = text.split(|letter| !in_word(letter));
         let is_called = |word: &str| text.contains(&format!("{word}("));
         let metrics = words.filter(|word| {
-            word.contains('_') && !word.contains([':', '$']) && *word != NO_METRIC && !is_called(word)
+            word.contains('_')
+                && !word.contains([':', '$'])
+                && *word != NO_METRIC
+                && !is_called(word)
         });
         let of_histogram = |word| {
             let mut ends = ["_bucket", "_sum", "_count"].iter();
-            ends.find_map(|end| str::strip_suffix(word, *end)).unwrap_or(word)
+            ends.find_map(|end| str::strip_suffix(word, *end))
+                .unwrap_or(word)
         };
         metrics.map(of_histogram).collect()
     }

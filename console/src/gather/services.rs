@@ -11,6 +11,7 @@ use crate::snapshot::{ServiceState, State};
 /// Rates and latencies are those of about the last 2 s.
 const WINDOW: usize = 5;
 
+#[derive(Clone)]
 pub(super) enum Kind {
     Orders,
     Catalog,
@@ -19,6 +20,22 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Orders => "order-service",
+            Self::Catalog => "catalog-service",
+            Self::Sink(_) => "sink",
+        }
+    }
+
+    /// Of which there are usually several has a number from the first one on.
+    pub(super) fn id(&self, number: usize) -> String {
+        match (self, number) {
+            (Self::Catalog | Self::Sink(_), 1) => self.name().to_owned(),
+            _ => format!("{}-{number}", self.name()),
+        }
+    }
+
     fn count(&self) -> Series {
         match self {
             Self::Orders => Series {
@@ -64,6 +81,10 @@ impl Probe {
         }
     }
 
+    pub(super) fn is_of(&self, url: &str) -> bool {
+        self.url == url
+    }
+
     pub(super) async fn look(&mut self, client: &Client) -> ServiceState {
         let (state, note) = self.state(client).await.unwrap_or_else(away);
         match self.scrape(client).await {
@@ -71,6 +92,7 @@ impl Probe {
             _ => self.scrapes.clear(),
         }
         ServiceState {
+            kind: self.kind.name(),
             id: self.id.clone(),
             url: self.url.clone(),
             state,
@@ -116,19 +138,16 @@ impl Probe {
         }
     }
 
-    fn rate(&self) -> f64 {
-        let (Some((begun, first)), Some((ended, last))) =
-            (self.scrapes.front(), self.scrapes.back())
-        else {
-            return 0.0;
-        };
+    fn rate(&self) -> Option<f64> {
+        let (begun, first) = self.scrapes.front()?;
+        let (ended, last) = self.scrapes.back()?;
         let seconds = ended.duration_since(*begun).as_secs_f64();
         let count = self.kind.count();
-        if seconds > 0.0 {
+        Some(if seconds > 0.0 {
             (last.sum(count) - first.sum(count)) / seconds
         } else {
             0.0
-        }
+        })
     }
 
     fn latency(&self, q: f64) -> Option<f64> {

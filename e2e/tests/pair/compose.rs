@@ -35,9 +35,10 @@ pub(crate) fn trials(session: &Arc<Session>) -> Vec<Trial> {
     ]
 }
 
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "order-service",
     "catalog-service",
+    "console",
     "connect",
     "kafka",
     "database",
@@ -72,6 +73,7 @@ async fn the_containers_are_locked_down(world: &World) -> anyhow::Result<()> {
         "order-service",
         "catalog-service",
         "connect-worker",
+        "console",
         "verify",
     ] {
         let what = inspect(&format!("pair/{image}"))?;

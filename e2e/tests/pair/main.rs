@@ -7,6 +7,7 @@ mod asyncapi;
 mod bad_input;
 mod cancel;
 mod compose;
+mod console;
 mod crash_points;
 mod dead_letters;
 mod demo;
@@ -97,6 +98,7 @@ fn isolated(session: &Arc<Session>) -> Vec<Trial> {
         trials.extend(demo::trials(session));
         trials.extend(traces::trials(session));
         trials.extend(metrics::trials(session));
+        trials.extend(console::trials(session));
     }
     trials
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use e2e::{OrderService, PATIENCE, World};
+use e2e::{Http, PATIENCE, World};
 use libtest_mimic::Trial;
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -17,8 +17,8 @@ async fn an_order_and_its_outcome_are_streamed_by_every_instance(
 ) -> anyhow::Result<()> {
     let product = world.new_product(10).await?;
     let mut streams = [
-        Stream::open(&world.orders[0]).await?,
-        Stream::open(&world.orders[1]).await?,
+        Stream::open(&world.orders[0], "/orders/stream").await?,
+        Stream::open(&world.orders[1], "/orders/stream").await?,
     ];
     let placed = world.orders[0].place(&world.new_order(product, 2)).await?;
     let id = placed.id.to_string();
@@ -49,18 +49,14 @@ async fn an_order_and_its_outcome_are_streamed_by_every_instance(
 }
 
 /// Server-sent events as they arrive.
-struct Stream {
+pub(crate) struct Stream {
     response: Response,
     received: String,
 }
 
 impl Stream {
-    async fn open(service: &OrderService) -> anyhow::Result<Self> {
-        let response = service
-            .get("/orders/stream")
-            .send()
-            .await?
-            .error_for_status()?;
+    pub(crate) async fn open(service: &Http, path: &str) -> anyhow::Result<Self> {
+        let response = service.get(path).send().await?.error_for_status()?;
         let media_type = response
             .headers()
             .get("content-type")
@@ -73,7 +69,7 @@ impl Stream {
     }
 
     /// The next event and its data.
-    async fn next(&mut self) -> anyhow::Result<(String, Value)> {
+    pub(crate) async fn next(&mut self) -> anyhow::Result<(String, Value)> {
         loop {
             let frame = tokio::time::timeout(PATIENCE, self.frame()).await??;
             // Else a comment, which keeps the connection alive.
