@@ -11,7 +11,7 @@ pub fn init(settings: &LogSettings) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         // What these say in passing, we say once, where it is handled.
         EnvFilter::new(format!(
-            "{},actix_server=warn,librdkafka=off,rdkafka=off,sea_orm_migration=warn,sqlx=warn",
+            "{},actix_server=warn,librdkafka=off,opentelemetry=warn,rdkafka=off,sea_orm_migration=warn,sqlx=warn",
             settings.level
         ))
     });

@@ -205,11 +205,16 @@ async fn a_collector_that_does_not_answer_holds_up_neither_an_order_nor_a_stop()
     // Connections are made, and nobody takes them.
     let silent = TcpListener::bind("127.0.0.1:0")?;
     let endpoint = format!("http://{}", silent.local_addr()?);
-    let demo = start(folder.path(), &[(ENDPOINT, &*endpoint), OFTEN]).await?;
+    let narrow = ("OTEL_BSP_MAX_QUEUE_SIZE", "1");
+    let demo = start(folder.path(), &[(ENDPOINT, &*endpoint), OFTEN, narrow]).await?;
     for _ in 0..3 {
         place_in(&demo, &new_trace()).await?;
     }
-    stop(&demo).await
+    stop(&demo).await?;
+    let output = demo.process.output()?;
+    // Of the order-service that has taken them, the catalog-service and the sink.
+    assert_eq!(output.matches("SpanDroppingStarted").count(), 3, "{output}");
+    Ok(())
 }
 
 async fn a_request_that_fails_is_logged_with_its_order_and_trace() -> anyhow::Result<()> {

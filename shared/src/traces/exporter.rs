@@ -85,7 +85,8 @@ impl ShouldSample for WithBatches {
     }
 }
 
-/// Says once that a collector is away, and once that it is back.
+/// Says once that a collector is away, and once that it is back; the library would say every
+/// time that it is.
 #[derive(Debug)]
 struct Outspoken {
     exporter: OtlpExporter,
@@ -96,14 +97,14 @@ impl SpanExporter for Outspoken {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let result = self.exporter.export(batch).await;
         let failed = self.fails.swap(result.is_err(), Ordering::Relaxed);
-        match &result {
+        match result {
             Err(error) if !failed => {
                 tracing::warn!(%error, "spans are not exported and are lost until they are");
             }
             Ok(()) if failed => tracing::info!("spans are exported again"),
             _ => {}
         }
-        result
+        Ok(())
     }
 
     fn set_resource(&mut self, resource: &Resource) {
