@@ -74,6 +74,7 @@ enum Task {
         refresh: bool,
     },
     /// Check and test observability/: Prometheus's configuration and the alert rules
+    #[command(after_help = RULES_HELP)]
     Rules {
         /// Only look for promtool, and fetch it where Debian has it
         #[arg(long)]
@@ -104,6 +105,11 @@ Examples:
   cargo xtask browser
   cargo xtask browser --only burst    the tests whose names have this word
   cargo xtask browser --refresh";
+
+const RULES_HELP: &str = "\
+Examples:
+  cargo xtask rules
+  cargo xtask rules --find            succeeds if there is a promtool now";
 
 #[derive(Subcommand)]
 enum StackTask {
