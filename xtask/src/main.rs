@@ -8,6 +8,7 @@
 mod bench;
 mod browser;
 mod chaos;
+mod counts;
 mod images;
 mod prerequisites;
 mod pulse;
@@ -53,6 +54,9 @@ enum Task {
     /// Run everything, from cheap to dear; the last line counts the tests
     #[command(after_help = test::HELP)]
     Test(test::Options),
+    /// Count the instructions of the paths that every record takes, against a committed baseline
+    #[command(after_help = counts::HELP)]
+    Counts(counts::Options),
     /// Build the images of docker-compose.yml from binaries compiled on this machine
     #[command(after_help = IMAGES_HELP)]
     Images,
@@ -137,6 +141,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             stack_task(&task, &cluster.unwrap_or(stack))
         }
         Task::Test(options) => test::run(&workspace, &stack, &options),
+        Task::Counts(options) => counts::run(&workspace, &options),
         Task::Images => images::run(&workspace, &stack),
         Task::Chaos { args } => {
             let cluster = Stack::new(workspace.target(), &stack::CLUSTER);

@@ -31,6 +31,7 @@ enum Need {
     Chromium,
     Node,
     Npm,
+    Valgrind,
 }
 
 const STACK: [Need; 5] = [
@@ -58,6 +59,7 @@ impl Need {
             Self::Chromium => chromium().is_ok(),
             Self::Node => node_version().is_some_and(|version| version >= OLDEST_NODE),
             Self::Npm => all(&["npm"]),
+            Self::Valgrind => all(&["valgrind"]),
         }
     }
 
@@ -72,6 +74,7 @@ impl Need {
             Self::Chromium => "Chromium",
             Self::Node => "Node 20 or newer",
             Self::Npm => "npm",
+            Self::Valgrind => "Valgrind",
         }
     }
 
@@ -88,6 +91,7 @@ impl Need {
             Self::Chromium => &["chromium"],
             Self::Node => &["nodejs"],
             Self::Npm => &["npm"],
+            Self::Valgrind => &["valgrind"],
         }
     }
 }
@@ -106,6 +110,11 @@ pub(crate) fn ensure(jars_are_there: bool, log: &Path) -> anyhow::Result<()> {
 pub(crate) fn ensure_maven(jars_are_there: bool, log: &Path) -> anyhow::Result<()> {
     let needed: &[Need] = if jars_are_there { &[] } else { &[Need::Maven] };
     ensure_all(needed, log)
+}
+
+/// What instructions are counted by.
+pub(crate) fn ensure_valgrind(log: &Path) -> anyhow::Result<()> {
+    ensure_all(&[Need::Valgrind], log)
 }
 
 /// What the feature `tls` is built with.

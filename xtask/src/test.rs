@@ -274,6 +274,10 @@ fn cheap_steps() -> Vec<Step> {
             &format!("test --no-fail-fast --workspace --exclude e2e {FEATURES}"),
         ),
         Step::new("build", &build_binaries()),
+        Step::new("counts", "xtask counts").only_if(
+            "xtask counts --check-compiler",
+            "hot-paths/baseline.txt is of another compiler (`cargo xtask counts --accept`)",
+        ),
     ]
 }
 

@@ -31,6 +31,9 @@ pub(crate) fn trials_on_real_kafka(session: &Arc<Session>) -> Vec<Trial> {
     tests![session; a_topic_with_too_few_partitions_stops_the_start_and_is_named]
 }
 
+/// Of every URL here that has one.
+const PASSWORD: &str = "hunter2";
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Each program and the prefix of its variables.
@@ -77,6 +80,7 @@ fn refuses(command: Command, words: &[&str]) -> anyhow::Result<()> {
         stderr.lines().count() == 1,
         "{shown}: not one sentence: {stderr}"
     );
+    ensure!(!stderr.contains(PASSWORD), "{shown} tells: {stderr}");
     Ok(())
 }
 
@@ -158,7 +162,9 @@ async fn a_database_url_of_no_known_kind_stops_the_start() -> anyhow::Result<()>
         ("order-service", "ORDER_SERVICE"),
         ("catalog-service", "CATALOG_SERVICE"),
     ] {
-        for url in ["oracle://me:1234@127.0.0.1/orders", "no url"] {
+        let bad_port = format!("mysql://me:{PASSWORD}@127.0.0.1:port/orders");
+        let unknown = format!("oracle://me:{PASSWORD}@127.0.0.1/orders");
+        for url in [&*bad_port, &*unknown, "no url"] {
             let mut command = service(name, prefix)?;
             command.env(format!("{prefix}__DATABASE__URL"), url);
             refuses(command, &["database.url", "mysql://USER:PASSWORD@"])?;
