@@ -185,6 +185,18 @@ impl World {
         real::second_worker(self.kind, &self.logs)
     }
 
+    /// A console beside the world, which looks at all of it.
+    pub fn console(&self) -> anyhow::Result<(Process, Http)> {
+        let orders = self.orders.each_ref().map(|service| service.base());
+        real::console(
+            self.kind,
+            orders,
+            self.catalog.base(),
+            &self.sink,
+            &self.logs,
+        )
+    }
+
     /// `verify` of this world, which is not the embedded one.
     pub fn verify(&self) -> anyhow::Result<Command> {
         real::verify(self.kind)

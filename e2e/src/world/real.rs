@@ -56,6 +56,24 @@ pub(super) fn second_worker(kind: Kind, logs: &Path) -> anyhow::Result<(Process,
     start_worker(&Stack::of(kind)?, "connect-worker-b", logs)
 }
 
+pub(super) fn console(
+    kind: Kind,
+    orders: [&str; 2],
+    catalog: &str,
+    sink: &Sink,
+    logs: &Path,
+) -> anyhow::Result<(Process, Http)> {
+    let stack = Stack::of(kind)?;
+    let (mut command, http) = service("console", "CONSOLE", &stack)?;
+    command
+        .env("CONSOLE__ORDER_SERVICES", orders.join(","))
+        .env("CONSOLE__CATALOG_SERVICE", catalog)
+        .env("CONSOLE__CONNECT", sink.http.base())
+        .env("CONSOLE__ORDERS_DATABASE__URL", stack.database("orders"))
+        .env("CONSOLE__CATALOG_DATABASE__URL", stack.database("catalog"));
+    Ok((Process::start("console", command, logs)?, http))
+}
+
 pub(super) fn verify(kind: Kind) -> anyhow::Result<Command> {
     let stack = Stack::of(kind)?;
     let mut command = binary("verify")?;

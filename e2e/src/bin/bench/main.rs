@@ -9,6 +9,7 @@
 
 mod backlog;
 mod bare;
+mod consoles;
 mod footprint;
 mod load;
 mod measure;
@@ -51,6 +52,8 @@ struct Arguments {
 enum What {
     /// The sink alone: bare upserts, connect-worker, Kafka Connect, on one topic.
     Sink(sink::Arguments),
+    /// The whole pair, with many consoles open and with none.
+    Consoles(consoles::Arguments),
     /// A backlog drained, and `verify` on it.
     Verify(verify::Arguments),
 }
@@ -62,6 +65,7 @@ Examples:
   cargo xtask bench
   cargo xtask bench --rounds 1 --connections 64,256
   cargo xtask bench sink --records 500000 --tasks 2
+  cargo xtask bench consoles --pages 50
   cargo xtask bench verify --orders 1000000";
 
 #[tokio::main]
@@ -69,6 +73,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     report(match &arguments.what {
         Some(What::Sink(arguments)) => sink::run(arguments).await,
+        Some(What::Consoles(arguments)) => consoles::run(arguments).await,
         Some(What::Verify(arguments)) => verify::run(arguments).await,
         None => pair(&arguments).await,
     })
