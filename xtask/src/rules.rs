@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, ensure};
 
+use crate::stack::process::succeeds;
 use crate::workspace::Workspace;
 
 const CHECKS: [&str; 3] = [
@@ -62,11 +63,6 @@ fn promtool(folder: &Path) -> anyhow::Result<PathBuf> {
     }
     let found = fetched.is_file().then_some(fetched);
     found.context("there is no promtool in Debian's package `prometheus`")
-}
-
-fn succeeds(command: &mut Command) -> bool {
-    let silent = command.stdout(Stdio::null()).stderr(Stdio::null());
-    silent.status().is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]
