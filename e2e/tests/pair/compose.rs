@@ -28,6 +28,7 @@ pub(crate) fn trials(session: &Arc<Session>) -> Vec<Trial> {
         a_killed_broker_loses_nothing,
         a_killed_database_loses_nothing,
         a_killed_gateway_loses_nothing,
+        a_killed_console_loses_nothing,
         connect_is_told_again_after_it_has_lost_its_topics,
         scaling_out_and_in_fails_no_request_but_by_503,
         new_images_replace_old_ones_and_nothing_is_lost,
@@ -163,6 +164,10 @@ async fn a_killed_database_loses_nothing(world: &World) -> anyhow::Result<()> {
 
 async fn a_killed_gateway_loses_nothing(world: &World) -> anyhow::Result<()> {
     killed_under_traffic(world, "gateway").await
+}
+
+async fn a_killed_console_loses_nothing(world: &World) -> anyhow::Result<()> {
+    killed_under_traffic(world, "console").await
 }
 
 async fn connect_is_told_again_after_it_has_lost_its_topics(world: &World) -> anyhow::Result<()> {
