@@ -17,13 +17,14 @@ const ORDERS: &str = "http://127.0.0.1:38081";
 const CATALOG: &str = "http://127.0.0.1:38082";
 const CONNECT: &str = "http://127.0.0.1:38083";
 const KAFKA: &str = "127.0.0.1:39092";
-const DATABASE: &str = "mysql://verify:verify@127.0.0.1:33306";
+const ORDERS_DATABASE: &str = "mysql://verify:verify@127.0.0.1:33306/orders";
+/// As its owner: a test takes a product away.
+const CATALOG_DATABASE: &str = "mysql://catalog:catalog@127.0.0.1:33306/catalog";
 
 pub(super) async fn start(logs: PathBuf, lock: File) -> anyhow::Result<World> {
     let compose = Compose::new(&logs)?;
     compose.down_with_volumes().await?;
     compose.up().await?;
-    let database = |name: &str| format!("{DATABASE}/{name}");
     let world = World {
         kind: Kind::Compose,
         orders: [
@@ -32,8 +33,8 @@ pub(super) async fn start(logs: PathBuf, lock: File) -> anyhow::Result<World> {
         ],
         catalog: CatalogService(Http::new(CATALOG)?),
         kafka: Kafka::at(KAFKA),
-        orders_database: OrdersDatabase::open(&database("orders")).await?,
-        catalog_database: CatalogDatabase::open(&database("catalog")).await?,
+        orders_database: OrdersDatabase::open(ORDERS_DATABASE).await?,
+        catalog_database: CatalogDatabase::open(CATALOG_DATABASE).await?,
         sink: Sink {
             http: Http::new(CONNECT)?,
             process: None,
