@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 
 /// Above the longest wait that a client may ask for.
 const TIMEOUT: Duration = Duration::from_secs(35);
+/// Less than the five seconds of the services: no request meets their end of a connection.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// One HTTP interface.
 #[derive(Debug, Clone)]
@@ -19,7 +21,10 @@ pub struct Http {
 impl Http {
     /// `base` is the URL before every path.
     pub fn new(base: &str) -> anyhow::Result<Self> {
-        let client = Client::builder().timeout(TIMEOUT).build()?;
+        let client = Client::builder()
+            .timeout(TIMEOUT)
+            .pool_idle_timeout(IDLE)
+            .build()?;
         Ok(Self {
             base: base.trim_end_matches('/').to_owned(),
             client,

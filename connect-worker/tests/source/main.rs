@@ -50,7 +50,7 @@ impl World {
             worker: spawn(port, &name),
             name,
             port,
-            http: reqwest::Client::new(),
+            http: http(),
         };
         world.is_up().await;
         world
@@ -221,6 +221,12 @@ impl Drop for World {
 }
 
 /// Runs a case in a world of its own, and deletes its topics.
+/// A connection is given up before the worker ends it, after five seconds: no request meets that.
+fn http() -> reqwest::Client {
+    let client = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(2));
+    client.build().unwrap()
+}
+
 async fn in_world(url: String, case: impl AsyncFnOnce(&mut World)) {
     let mut world = World::start(&url).await;
     case(&mut world).await;
