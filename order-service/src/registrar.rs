@@ -80,23 +80,30 @@ struct Part {
     trace: String,
 }
 
+impl Status {
+    fn failed(&self) -> Option<&Part> {
+        self.parts().find(|part| part.state == "FAILED")
+    }
+
+    fn not_running(&self) -> Option<&Part> {
+        self.parts().find(|part| part.state != "RUNNING")
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        std::iter::once(&self.connector).chain(&self.tasks)
+    }
+}
+
 impl Observed {
     /// Of the connector and its tasks, the worst.
     fn state(&self) -> &str {
-        let (Some(_), Some(status)) = (&self.config, &self.status) else {
-            return if self.config.is_none() {
-                "MISSING"
-            } else {
-                "UNASSIGNED"
-            };
+        if self.config.is_none() {
+            return "MISSING";
+        }
+        let Some(status) = &self.status else {
+            return "UNASSIGNED";
         };
-        let parts = || std::iter::once(&status.connector).chain(&status.tasks);
-        let is_failed = |part: &&Part| part.state == "FAILED";
-        let not_running = |part: &&Part| part.state != "RUNNING";
-        match parts()
-            .find(is_failed)
-            .or_else(|| parts().find(not_running))
-        {
+        match status.failed().or_else(|| status.not_running()) {
             Some(part) => &part.state,
             None if status.tasks.is_empty() => "UNASSIGNED",
             None => "RUNNING",
@@ -124,11 +131,10 @@ fn next_step(connector: &Connector, observed: &Observed) -> Step {
     let Some(status) = &observed.status else {
         return Step::Wait("has no status yet".to_owned());
     };
-    let parts = || std::iter::once(&status.connector).chain(&status.tasks);
-    if let Some(failed) = parts().find(|part| part.state == "FAILED") {
+    if let Some(failed) = status.failed() {
         return Step::Restart(failed.trace.lines().next().unwrap_or("failed").to_owned());
     }
-    match parts().find(|part| part.state != "RUNNING") {
+    match status.not_running() {
         Some(part) => Step::Wait(format!("is {}", part.state)),
         None if status.tasks.is_empty() => Step::Wait("has no task yet".to_owned()),
         None => Step::Nothing,

@@ -7,7 +7,6 @@ use std::process::{Command, ExitCode};
 use anyhow::Context;
 
 use crate::prerequisites;
-use crate::stack;
 use crate::workspace::{Workspace, succeed};
 
 /// Those of the README.
@@ -24,7 +23,6 @@ pub(crate) fn run(
     let folder = workspace.root().join("console/browser");
     let artefacts = workspace.target().join("browser");
     install_packages(&folder)?;
-    stack::prepare_build(workspace.target())?;
     workspace.build_binaries()?;
     let mut node = Command::new("node");
     node.args(["--test", "--test-reporter", "tap"]);

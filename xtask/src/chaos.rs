@@ -1,10 +1,10 @@
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
-use crate::stack::{self, Stack};
-use crate::workspace::{FEATURES, Workspace};
+use crate::stack::Stack;
+use crate::workspace::Workspace;
 
 /// On a stack made anew, which does not outlive it: `verify` counts everything that is there.
 pub(crate) fn run(
@@ -12,15 +12,8 @@ pub(crate) fn run(
     stack: &Stack,
     args: &[OsString],
 ) -> anyhow::Result<ExitCode> {
-    stack::prepare_build(workspace.target())?;
     // As `cargo xtask test` builds, which runs this too; no crash point is armed.
-    let built = workspace
-        .cargo(&format!(
-            "build --workspace --exclude xtask --bins {FEATURES}"
-        ))
-        .status()
-        .context("cargo does not start")?;
-    ensure!(built.success(), "the build failed");
+    workspace.build_binaries()?;
     let mut chaos = Command::new(workspace.debug_binary("chaos"));
     chaos
         .args(args)

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context;
 
-use crate::stack::{self, Stack};
+use crate::stack::Stack;
 use crate::workspace::{Workspace, succeed};
 
 const BINARIES: [&str; 5] = [
@@ -28,7 +28,6 @@ pub(crate) fn docker_is_there() -> bool {
 }
 
 pub(crate) fn run(workspace: &Workspace, stack: &Stack) -> anyhow::Result<ExitCode> {
-    stack::prepare_build(workspace.target())?;
     workspace.build_binaries()?;
     lay_out(workspace)?;
     if !pulled(workspace) {

@@ -83,11 +83,6 @@ pub(crate) const CLUSTER: Layout = Layout {
     heap: "384m",
 };
 
-/// Installs what [`FEATURES`](crate::workspace::FEATURES) need, or says what to install.
-pub(crate) fn prepare_build(target: &Path) -> anyhow::Result<()> {
-    prerequisites::ensure_headers(&target.join("apt.log"))
-}
-
 pub(crate) struct Stack {
     home: PathBuf,
     layout: &'static Layout,

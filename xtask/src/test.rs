@@ -11,7 +11,7 @@ use anyhow::{Context, bail, ensure};
 
 use self::tally::Tally;
 use crate::images;
-use crate::stack::{self, Stack, process};
+use crate::stack::{Stack, process};
 use crate::workspace::{FEATURES, Workspace, build_binaries};
 
 /// Packages with test targets that need the stack (`required-features = ["stack"]`).
@@ -92,7 +92,7 @@ pub(crate) fn run(
         return Ok(ExitCode::SUCCESS);
     }
     // Clippy builds with it already.
-    stack::prepare_build(workspace.target())?;
+    workspace.prepare_build()?;
     let (left_out, steps): (Vec<_>, Vec<_>) = steps
         .into_iter()
         .map(|step| (left_out(options.choice, step.stack), step))

@@ -4,6 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
+use crate::prerequisites;
+
 /// Of everything that is built for tests: what two steps use is compiled once.
 pub(crate) const FEATURES: &str = "--features failpoints,tls";
 
@@ -42,9 +44,15 @@ impl Workspace {
         &self.root
     }
 
+    /// Installs what [`FEATURES`] need, or says what to install.
+    pub(crate) fn prepare_build(&self) -> anyhow::Result<()> {
+        prerequisites::ensure_headers(&self.target.join("apt.log"))
+    }
+
     /// What several commands need and none builds alone: every program but `xtask`, whose binary
     /// is the one that runs.
     pub(crate) fn build_binaries(&self) -> anyhow::Result<()> {
+        self.prepare_build()?;
         succeed(&mut self.cargo(&build_binaries()))
     }
 

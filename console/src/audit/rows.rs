@@ -135,7 +135,7 @@ async fn outcomes(
     let rows: Vec<OutcomeRow> =
         select(database, "order_outcomes", &columns, ("order_id", ids)).await?;
     let outcome = |row: &OutcomeRow| {
-        let kind = kind(row.id.rsplit_once(':')?.1)?;
+        let kind = row.id.rsplit_once(':')?.1.parse().ok()?;
         let outcome = Outcome {
             order_id: row.order_id,
             kind,
@@ -169,7 +169,7 @@ async fn movements(
             reason: row.reason.as_deref().map(str::parse).transpose().ok()?,
             decided_at: row.decided_at,
         };
-        Some(((row.reference, kind(&row.kind)?), movement))
+        Some(((row.reference, row.kind.parse().ok()?), movement))
     };
     Ok(rows.iter().filter_map(movement).collect())
 }
@@ -193,12 +193,6 @@ pub(super) async fn stock(catalog: &DatabaseConnection) -> Result<Vec<Stock>, Db
     rows.iter()
         .map(|row| Stock::from_query_result(row, ""))
         .collect()
-}
-
-fn kind(text: &str) -> Option<DeltaKind> {
-    [DeltaKind::Reserve, DeltaKind::Release]
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
 }
 
 async fn select<T: FromQueryResult>(

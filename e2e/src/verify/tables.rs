@@ -1,7 +1,7 @@
 use anyhow::Context;
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, QueryResult};
-use shared::contract::{DeltaKind, Order, OrderId, Outcome, ProductId, UserId};
+use shared::contract::{Order, OrderId, Outcome, ProductId, UserId};
 use shared::database::ConnectError;
 
 use super::Progress;
@@ -171,7 +171,7 @@ fn outcome(row: &QueryResult) -> Option<Outcome> {
     let kind = row.id.strip_prefix(&format!("{}:", row.order_id))?;
     Some(Outcome {
         order_id: row.order_id,
-        kind: delta_kind(kind)?,
+        kind: kind.parse().ok()?,
         status: row.status.parse().ok()?,
         reason: row.reason.as_deref().map(str::parse).transpose().ok()?,
         decided_at: row.decided_at,
@@ -180,7 +180,7 @@ fn outcome(row: &QueryResult) -> Option<Outcome> {
 
 /// `None` for a row that is of no order.
 fn movement(row: &LedgerRow) -> anyhow::Result<Option<(OrderId, Movement)>> {
-    let Some(kind) = delta_kind(&row.kind) else {
+    let Ok(kind) = row.kind.parse() else {
         return Ok(None);
     };
     let not_ours = || {
@@ -208,10 +208,4 @@ fn movement(row: &LedgerRow) -> anyhow::Result<Option<(OrderId, Movement)>> {
         row.reference.parse().with_context(not_ours)?,
         movement,
     )))
-}
-
-fn delta_kind(text: &str) -> Option<DeltaKind> {
-    [DeltaKind::Reserve, DeltaKind::Release]
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
 }

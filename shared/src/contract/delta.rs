@@ -1,4 +1,5 @@
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,6 +25,19 @@ impl DeltaKind {
             Self::Reserve => "reserve",
             Self::Release => "release",
         }
+    }
+}
+
+impl FromStr for DeltaKind {
+    type Err = ContractError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Reserve, Self::Release]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| {
+                ContractError::field("kind", format!("`{text}` is not one of reserve, release"))
+            })
     }
 }
 

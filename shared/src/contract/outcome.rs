@@ -139,16 +139,10 @@ impl Outcome {
 
     pub fn decode(record: &[u8]) -> Result<Self, ContractError> {
         let payload: Payload = envelope::decode(PREFIX, record)?;
-        let kind = match payload.id.rsplit_once(':') {
-            Some((_, "reserve")) => DeltaKind::Reserve,
-            Some((_, "release")) => DeltaKind::Release,
-            _ => {
-                return Err(ContractError::field(
-                    "id",
-                    "must end in `:reserve` or `:release`",
-                ));
-            }
-        };
+        let kind = payload.id.rsplit_once(':');
+        let kind = kind
+            .and_then(|(_, kind)| kind.parse().ok())
+            .ok_or_else(|| ContractError::field("id", "must end in `:reserve` or `:release`"))?;
         let outcome = Self {
             order_id: payload.order_id,
             kind,
