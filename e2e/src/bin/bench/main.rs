@@ -13,18 +13,20 @@ mod consoles;
 mod footprint;
 mod load;
 mod measure;
+mod report;
 mod sink;
 mod verify;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
 use e2e::{Kind, World};
-use shared::service::report;
 
-use crate::measure::{Run, median};
+use crate::measure::{Run, count, median};
+use crate::report::{Axis, Line, Plot, Scale, Table, figure};
 
 /// Products that the orders spread over.
 const PRODUCTS: usize = 100;
@@ -46,6 +48,14 @@ struct Arguments {
     /// commas.
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [128, 512])]
     connections: Vec<usize>,
+    /// Folder for the figures (JSON) and the plots (SVG).
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        global = true,
+        default_value = "target/bench"
+    )]
+    into: PathBuf,
 }
 
 #[derive(clap::Subcommand)]
@@ -71,7 +81,7 @@ Examples:
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    report(match &arguments.what {
+    shared::service::report(match &arguments.what {
         Some(What::Sink(arguments)) => sink::run(arguments).await,
         Some(What::Consoles(arguments)) => consoles::run(arguments).await,
         Some(What::Verify(arguments)) => verify::run(arguments).await,
@@ -87,21 +97,45 @@ async fn pair(arguments: &Arguments) -> anyhow::Result<()> {
     world.process("catalog-service")?.kill()?;
     world.sink.stop().await?;
 
-    println!(
+    let title = format!(
         "POST /orders, {} orders a run, median of {} runs",
         arguments.orders, arguments.rounds
     );
-    println!("| connections | bare producer | order-service | ratio | p50 | p99 |");
-    println!("|---|---|---|---|---|---|");
+    let columns = [
+        "connections",
+        "bare producer",
+        "order-service",
+        "ratio",
+        "p50",
+        "p99",
+    ];
+    let mut table = Table::new(title, &columns);
+    let (mut limit, mut reached) = (Vec::new(), Vec::new());
     let address = world.orders[0]
         .base()
         .trim_start_matches("http://")
         .parse()?;
     let mut placed = 0;
     for &connections in &arguments.connections {
-        placed += compare(arguments, &kafka, address, connections).await?;
+        let mut compared = compare(arguments, &kafka, address, connections).await?;
+        placed += compared.placed;
+        let x = count(connections);
+        limit.push((x, compared.bare));
+        reached.push((x, compared.service));
+        table.row([
+            connections.to_string().into(),
+            figure(compared.bare, "/s"),
+            figure(compared.service, "/s"),
+            figure(compared.ratio, ""),
+            figure(compared.all.percentile_ms(50), " ms"),
+            figure(compared.all.percentile_ms(99), " ms"),
+        ]);
     }
-    println!();
+    let plot = throughput(vec![
+        line("bare producer", limit),
+        line("order-service", reached),
+    ]);
+    report::save(&arguments.into, "pair", &[table], &[plot])?;
     backlog::drain(&world, placed).await?;
     footprint::print(&world).await?;
     world.stop().await
@@ -120,13 +154,41 @@ async fn stock_up(world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints a row; returns how many orders were placed for it.
+fn line(name: &str, points: Vec<(f64, f64)>) -> Line {
+    Line {
+        name: name.to_owned(),
+        points,
+    }
+}
+
+fn throughput(lines: Vec<Line>) -> Plot {
+    let axis = |label: &str, scale| Axis {
+        label: label.to_owned(),
+        scale,
+    };
+    Plot {
+        name: "post".to_owned(),
+        title: "POST /orders".to_owned(),
+        x: axis("connections", Scale::Log),
+        y: axis("orders/s", Scale::Linear),
+        lines,
+    }
+}
+
+struct Compared {
+    placed: usize,
+    bare: f64,
+    service: f64,
+    ratio: f64,
+    all: Run,
+}
+
 async fn compare(
     arguments: &Arguments,
     kafka: &str,
     address: SocketAddr,
     connections: usize,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<Compared> {
     let mut bare = Vec::new();
     let mut service = Vec::new();
     let mut ratios = Vec::new();
@@ -150,13 +212,11 @@ async fn compare(
         service.push(run.rate());
         all.latencies.extend(run.latencies);
     }
-    println!(
-        "| {connections} | {:.0}/s | {:.0}/s | {:.2} | {:.1} ms | {:.1} ms |",
-        median(bare),
-        median(service),
-        median(ratios),
-        all.percentile_ms(50),
-        all.percentile_ms(99)
-    );
-    Ok(placed)
+    Ok(Compared {
+        placed,
+        bare: median(bare),
+        service: median(service),
+        ratio: median(ratios),
+        all,
+    })
 }
