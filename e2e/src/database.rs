@@ -141,6 +141,13 @@ impl CatalogDatabase {
         open(url).await.map(Self)
     }
 
+    /// Of all products together. They are few, so it costs little to ask often.
+    pub async fn total_stock(&self) -> Result<i64, DbErr> {
+        let query = Query::select().column("qty").from("stock").take();
+        let rows = self.0.query_all(&query).await?;
+        rows.iter().map(|row| row.try_get::<i64>("", "qty")).sum()
+    }
+
     /// All movements of a product's stock.
     pub async fn ledger_of(&self, product: i64) -> Result<Vec<LedgerRow>, DbErr> {
         select(&self.0, &STOCK_LEDGER, "product_id", product).await

@@ -2,11 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use e2e::{Pace, World};
 
 use crate::measure::count;
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Where a look costs next to nothing.
+const LOOK_OFTEN: Duration = Duration::from_millis(10);
+/// Longer than any backlog takes.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Starts the catalog, then the sink, and times each from its first row to its last.
 pub(crate) async fn drain(world: &World, orders: usize) -> anyhow::Result<()> {
@@ -56,5 +61,41 @@ pub(crate) async fn time_rows(
             eprintln!("{rows} of {expected} rows");
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Records per second, from the first that a reader is seen to have worked off to the last of so
+/// many. Both looks are repeated all the time, so they must be cheap.
+pub(crate) async fn rate(
+    records: usize,
+    worked_off: impl AsyncFn() -> anyhow::Result<usize>,
+    is_done: impl AsyncFn() -> anyhow::Result<bool>,
+) -> anyhow::Result<f64> {
+    let (begun, at_first) = until("the first record is worked off", async || {
+        let (now, first) = (Instant::now(), worked_off().await?);
+        Ok((first > 0).then_some((now, first)))
+    })
+    .await?;
+    let done = async || Ok(is_done().await?.then_some(()));
+    until("the last record is worked off", done).await?;
+    Ok(count(records.saturating_sub(at_first)) / begun.elapsed().as_secs_f64())
+}
+
+/// Looks until there is something to see.
+pub(crate) async fn until<T>(
+    what: &str,
+    look: impl AsyncFn() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look().await? {
+            return Ok(seen);
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "{what}: not within {} s",
+            PATIENCE.as_secs()
+        );
+        tokio::time::sleep(LOOK_OFTEN).await;
     }
 }

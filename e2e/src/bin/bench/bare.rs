@@ -4,15 +4,41 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
-use shared::contract::{Delta, DeltaKind, Order, OrderId, ProductId, Timestamp, UserId};
+use shared::contract::{Delta, DeltaKind};
 use shared::kafka::record_headers;
 
 use crate::measure::Run;
+use crate::rows;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Where orders and their deltas go.
+#[derive(Clone, Copy)]
+pub(crate) struct Topics {
+    pub(crate) orders: &'static str,
+    pub(crate) deltas: &'static str,
+}
+
+impl Topics {
+    /// The pair's own: for those who read them.
+    pub(crate) const PAIR: Self = Self {
+        orders: "orders",
+        deltas: "catalog_deltas",
+    };
+}
+
 /// Commits `orders` orders, `in_flight` in each transaction, as the order-service would.
-pub(crate) fn run(kafka: &str, orders: usize, in_flight: usize) -> anyhow::Result<Run> {
+pub(crate) async fn run(
+    kafka: &str,
+    topics: Topics,
+    orders: usize,
+    in_flight: usize,
+) -> anyhow::Result<Run> {
+    let kafka = kafka.to_owned();
+    tokio::task::spawn_blocking(move || produce(&kafka, topics, orders, in_flight)).await?
+}
+
+fn produce(kafka: &str, topics: Topics, orders: usize, in_flight: usize) -> anyhow::Result<Run> {
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
         .set("bootstrap.servers", kafka)
         .set("transactional.id", "bench-bare")
@@ -26,7 +52,7 @@ pub(crate) fn run(kafka: &str, orders: usize, in_flight: usize) -> anyhow::Resul
         let started = Instant::now();
         producer.begin_transaction()?;
         for number in 0..in_flight {
-            send(&producer, transaction, number)?;
+            send(&producer, topics, transaction, number)?;
         }
         while producer.in_flight_count() > 0 {
             std::thread::sleep(Duration::from_micros(200));
@@ -41,36 +67,27 @@ pub(crate) fn run(kafka: &str, orders: usize, in_flight: usize) -> anyhow::Resul
 
 fn send(
     producer: &ThreadedProducer<DefaultProducerContext>,
+    topics: Topics,
     transaction: usize,
     number: usize,
 ) -> anyhow::Result<()> {
-    let product_id = ProductId(i64::try_from(number % crate::PRODUCTS)? + 1);
-    let order = Order {
-        id: OrderId::random(),
-        user_id: UserId(1),
-        product_id,
-        qty: 1,
-        unit_price: 100,
-        total_price: 100,
-        created_at: Timestamp::now(),
-        idempotency_key: None,
-    };
+    let order = rows::order(number)?;
     let delta = Delta {
         order_id: order.id,
-        product_id,
+        product_id: order.product_id,
         kind: DeltaKind::Reserve,
         delta: -1,
     };
     let headers = record_headers("bench", &shared::kafka::trace_parent(None));
     let (key, payload) = (order.id.to_string(), order.encode());
-    let record = BaseRecord::to("orders")
+    let record = BaseRecord::to(topics.orders)
         .partition(i32::try_from(transaction % 6)?)
         .key(&key)
         .payload(&payload)
         .headers(headers.clone());
     producer.send(record).map_err(|(error, _)| error)?;
-    let (key, payload) = (product_id.to_string(), delta.encode());
-    let record = BaseRecord::to("catalog_deltas")
+    let (key, payload) = (delta.product_id.to_string(), delta.encode());
+    let record = BaseRecord::to(topics.deltas)
         .key(&key)
         .payload(&payload)
         .headers(headers);

@@ -9,7 +9,7 @@ use e2e::{Http, Kind, World};
 use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 
-use crate::measure::{count, median};
+use crate::measure::{count, median_of};
 use crate::{backlog, load};
 
 /// Until the first events are through.
@@ -36,41 +36,34 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     crate::stock_up(&world).await?;
     let (process, console) = world.console()?;
     let mut pair = Pair::of(&world, arguments)?;
-    let mut rates = [Vec::new(), Vec::new(), Vec::new()];
+    let mut rounds = Vec::new();
     for round in 1..=arguments.rounds {
         process.kill()?;
-        rates[0].push(pair.load().await?);
+        let without = pair.load().await?;
         process.start_again()?;
         process.complete(&console).await?;
-        rates[1].push(pair.load().await?);
+        let unseen = pair.load().await?;
         let pages = open(&console, arguments.pages).await?;
-        rates[2].push(pair.load().await?);
+        let seen = pair.load().await?;
         ensure!(!pages.is_empty(), "no page was open");
         drop(pages);
-        let last = rates
-            .each_ref()
-            .map(|kind| kind.last().map_or(0.0, |rate| rate.round()));
-        eprintln!("round {round} of {}: orders/s {last:?}", arguments.rounds);
+        eprintln!(
+            "round {round} of {}: orders/s {without:.0}, {unseen:.0}, {seen:.0}",
+            arguments.rounds
+        );
+        rounds.push([without, unseen, seen]);
     }
-    let against = |rates: &[f64], other: &[f64]| {
-        median(
-            rates
-                .iter()
-                .zip(other)
-                .map(|(rate, other)| rate / other)
-                .collect(),
-        )
-    };
-    let [without, unseen, seen] = &rates;
     println!("| orders/s, placed, decided and written | median | against none |");
     println!("|---|---|---|");
-    for (name, rates) in [
-        ("no console".to_owned(), without),
-        ("a console, no page".to_owned(), unseen),
-        (format!("a console, {} pages", arguments.pages), seen),
-    ] {
-        let ratio = against(rates, without);
-        println!("| {name} | {:.0}/s | {ratio:.2} |", median(rates.clone()));
+    let names = [
+        "no console",
+        "a console, no page",
+        &format!("a console, {} pages", arguments.pages),
+    ];
+    for (place, name) in names.into_iter().enumerate() {
+        let rate = median_of(&rounds, |rates| rates[place]);
+        let ratio = median_of(&rounds, |rates| rates[place] / rates[0]);
+        println!("| {name} | {rate:.0}/s | {ratio:.2} |");
     }
     world.stop().await
 }
@@ -84,10 +77,9 @@ struct Pair<'a> {
 
 impl<'a> Pair<'a> {
     fn of(world: &'a World, arguments: &'a Arguments) -> anyhow::Result<Self> {
-        let base = world.orders[0].base();
         Ok(Self {
             world,
-            address: base.trim_start_matches("http://").parse()?,
+            address: crate::address(&world.orders[0])?,
             arguments,
             placed: 0,
         })

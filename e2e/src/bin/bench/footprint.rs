@@ -1,40 +1,100 @@
-//! What the services take, and how soon they are there.
+//! What processes take of the machine, as the kernel counts it.
 
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
 use anyhow::Context;
-use e2e::{Http, Process, Signal, World};
 
-/// Memory after the load, then a restart of each.
-pub(crate) async fn print(world: &World) -> anyhow::Result<()> {
-    println!("| process | memory | start to ready |");
-    println!("|---|---|---|");
-    let orders = world.process("order-service-a")?;
-    row(orders, &world.orders[0]).await?;
-    row(world.process("catalog-service")?, &world.catalog).await?;
-    let worker = world.sink.process.as_ref().context("connect-worker")?;
-    row(worker, &world.sink.http).await?;
-    Ok(())
+use crate::measure::count;
+use crate::report::{Cell, figure};
+
+/// `/proc` counts in hundredths of a second (`USER_HZ`), on every machine that Rust runs on.
+const TICKS: f64 = 100.0;
+
+/// A process by the name it is listed under.
+#[derive(Clone, Copy)]
+pub(crate) struct Observed {
+    pub(crate) name: &'static str,
+    pub(crate) id: u32,
 }
 
-async fn row(process: &Process, http: &Http) -> anyhow::Result<()> {
-    let memory = memory_mib(process.id()?, "VmRSS:")?;
-    process
-        .stop(Signal::Terminate, Duration::from_secs(30))
-        .await?;
-    let begun = Instant::now();
-    process.start_again()?;
-    // Refused until it listens, then not ready until it is.
-    while http
-        .readiness()
-        .await
-        .map_or(true, |report| report["status"] == "unready")
-    {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+/// What processes took while something was done, summed over several runs of it.
+#[derive(Default)]
+pub(crate) struct Cost {
+    orders: usize,
+    processes: Vec<Taken>,
+}
+
+struct Taken {
+    name: &'static str,
+    cpu_s: f64,
+    peak_mib: u64,
+}
+
+impl Cost {
+    /// Observes some processes while so many orders are worked at.
+    pub(crate) async fn of<T>(
+        &mut self,
+        processes: &[Observed],
+        orders: usize,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let mut before = Vec::with_capacity(processes.len());
+        for process in processes {
+            forget_peak(process.id)?;
+            before.push(cpu_s(process.id)?);
+        }
+        let done = work.await?;
+        for (process, before) in processes.iter().zip(before) {
+            let cpu_s = cpu_s(process.id)? - before;
+            let peak_mib = memory_mib(process.id, "VmHWM:")?;
+            self.add(process.name, cpu_s, peak_mib);
+        }
+        self.orders += orders;
+        Ok(done)
     }
-    let took = begun.elapsed().as_secs_f64();
-    println!("| {} | {memory} MiB | {took:.2} s |", process.name());
-    Ok(())
+
+    fn add(&mut self, name: &'static str, cpu_s: f64, peak_mib: u64) {
+        if let Some(taken) = self.processes.iter_mut().find(|taken| taken.name == name) {
+            taken.cpu_s += cpu_s;
+            taken.peak_mib = taken.peak_mib.max(peak_mib);
+            return;
+        }
+        self.processes.push(Taken {
+            name,
+            cpu_s,
+            peak_mib,
+        });
+    }
+
+    /// For the columns: while, process, CPU per 1,000 orders, peak memory.
+    pub(crate) fn rows(&self, doing: &str) -> Vec<[Cell; 4]> {
+        let row = |taken: &Taken| {
+            [
+                doing.into(),
+                taken.name.into(),
+                figure(taken.cpu_s * 1e6 / count(self.orders), " ms"),
+                format!("{} MiB", taken.peak_mib).into(),
+            ]
+        };
+        self.processes.iter().map(row).collect()
+    }
+}
+
+/// The benchmark itself, which is the load.
+pub(crate) fn load() -> Observed {
+    Observed {
+        name: "load",
+        id: std::process::id(),
+    }
+}
+
+/// A server of the stack: `kafka`, `mariadb`, `connect`.
+pub(crate) fn server(name: &'static str) -> anyhow::Result<Observed> {
+    let home = std::env::var("STACK_HOME").context("STACK_HOME is not set")?;
+    let file = PathBuf::from(home).join(name).join("pid");
+    let id = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    let id = id.trim().parse()?;
+    Ok(Observed { name, id })
 }
 
 /// A figure of the kernel's status of a process.
@@ -45,4 +105,22 @@ pub(crate) fn memory_mib(id: u32, figure: &str) -> anyhow::Result<u64> {
         .and_then(|line| line.split_whitespace().next())
         .context("a process's memory")?;
     Ok(kib.parse::<u64>()? / 1_024)
+}
+
+/// From now on `VmHWM` is the peak of what is to come; see proc(5), `clear_refs`.
+fn forget_peak(id: u32) -> anyhow::Result<()> {
+    Ok(std::fs::write(format!("/proc/{id}/clear_refs"), "5")?)
+}
+
+/// Of all its threads, in user mode and in the kernel.
+fn cpu_s(id: u32) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    // The second field is the program's name in brackets, and may hold anything.
+    let (_, behind) = stat.rsplit_once(')').context("a process's state")?;
+    let fields: Vec<_> = behind.split_whitespace().collect();
+    let ticks = |field: usize| -> anyhow::Result<f64> {
+        let text = fields.get(field).context("a process's CPU time")?;
+        Ok(text.parse()?)
+    };
+    Ok((ticks(11)? + ticks(12)?) / TICKS)
 }

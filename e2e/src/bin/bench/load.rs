@@ -7,10 +7,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use futures_util::future::try_join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::measure::Run;
+
+/// Above the longest answer.
+const BUFFER: usize = 64 * 1_024;
+
+/// Requests that connections send in turn, so many in all, each of which gets this status.
+struct Load {
+    requests: Vec<Vec<u8>>,
+    status: u16,
+    count: usize,
+    sent: AtomicUsize,
+}
 
 /// Places `orders` orders over `connections` connections; every answer must be a 201.
 pub(crate) async fn run(
@@ -18,30 +30,19 @@ pub(crate) async fn run(
     orders: usize,
     connections: usize,
 ) -> anyhow::Result<Run> {
-    let left = Arc::new(AtomicUsize::new(orders));
-    let mut streams = Vec::with_capacity(connections);
-    for _ in 0..connections {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        streams.push(stream);
-    }
-    let begun = Instant::now();
-    let clients: Vec<_> = streams
-        .into_iter()
-        .enumerate()
-        .map(|(number, stream)| {
-            tokio::spawn(client(stream, request(address, number), Arc::clone(&left)))
-        })
-        .collect();
-    let mut run = Run::default();
-    for client in clients {
-        run.latencies.extend(client.await??);
-    }
-    run.took = begun.elapsed();
-    Ok(run)
+    let load = Load {
+        requests: (0..crate::PRODUCTS)
+            .map(|number| order(address, number))
+            .collect(),
+        status: 201,
+        count: orders,
+        sent: AtomicUsize::new(0),
+    };
+    load.send(address, connections).await
 }
 
-fn request(address: SocketAddr, number: usize) -> Vec<u8> {
+/// The request of an order; the products take turns.
+pub(crate) fn order(address: SocketAddr, number: usize) -> Vec<u8> {
     let product = number % crate::PRODUCTS + 1;
     let body = format!(r#"{{"user_id":1,"product_id":{product},"qty":1,"unit_price":100}}"#);
     format!(
@@ -52,42 +53,73 @@ fn request(address: SocketAddr, number: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-async fn client(
-    mut stream: TcpStream,
-    request: Vec<u8>,
-    left: Arc<AtomicUsize>,
-) -> anyhow::Result<Vec<Duration>> {
+impl Load {
+    async fn send(self, address: SocketAddr, connections: usize) -> anyhow::Result<Run> {
+        let load = Arc::new(self);
+        let open = (0..connections).map(|_| Connection::open(address));
+        let open = try_join_all(open).await?;
+        let begun = Instant::now();
+        let clients: Vec<_> = open
+            .into_iter()
+            .map(|connection| tokio::spawn(client(connection, Arc::clone(&load))))
+            .collect();
+        let mut run = Run::default();
+        for client in clients {
+            run.latencies.extend(client.await??);
+        }
+        run.took = begun.elapsed();
+        Ok(run)
+    }
+
+    /// The next request; `None` once all are sent.
+    fn next(&self) -> Option<&[u8]> {
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
+        (number < self.count).then(|| &*self.requests[number % self.requests.len()])
+    }
+}
+
+async fn client(mut connection: Connection, load: Arc<Load>) -> anyhow::Result<Vec<Duration>> {
     let mut latencies = Vec::new();
-    let mut buffer = vec![0; 4_096];
-    while left
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
-        .is_ok()
-    {
+    while let Some(request) = load.next() {
         let started = Instant::now();
-        stream.write_all(&request).await?;
-        let answer = answer(&mut stream, &mut buffer).await?;
-        ensure!(
-            answer.starts_with(b"HTTP/1.1 201"),
-            "{}",
-            String::from_utf8_lossy(answer)
-        );
+        connection.ask(request, load.status).await?;
         latencies.push(started.elapsed());
     }
     Ok(latencies)
 }
 
-/// Reads one whole answer.
-async fn answer<'a>(stream: &mut TcpStream, buffer: &'a mut [u8]) -> anyhow::Result<&'a [u8]> {
-    let mut filled = 0;
-    loop {
-        let read = stream.read(&mut buffer[filled..]).await?;
-        ensure!(read > 0, "the connection was closed");
-        filled += read;
-        if let Some(length) = length(&buffer[..filled])?
-            && filled >= length
-        {
-            return Ok(&buffer[..filled]);
+/// One kept-alive connection.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let buffer = vec![0; BUFFER];
+        Ok(Self { stream, buffer })
+    }
+
+    /// Sends a request, and returns the whole answer, which must have this status.
+    pub(crate) async fn ask(&mut self, request: &[u8], status: u16) -> anyhow::Result<&str> {
+        self.stream.write_all(request).await?;
+        let mut filled = 0;
+        loop {
+            let read = self.stream.read(&mut self.buffer[filled..]).await?;
+            ensure!(read > 0, "the connection was closed");
+            filled += read;
+            if let Some(length) = length(&self.buffer[..filled])?
+                && filled >= length
+            {
+                break;
+            }
         }
+        let answer = std::str::from_utf8(&self.buffer[..filled])?;
+        let found = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
+        ensure!(found == Some(status), "not {status}: {answer}");
+        Ok(answer)
     }
 }
 

@@ -7,46 +7,52 @@
     reason = "it prints a table for a person, and how far it is"
 )]
 
+mod actix;
 mod backlog;
 mod bare;
+mod catalog;
 mod consoles;
 mod footprint;
 mod load;
 mod measure;
+mod post;
 mod report;
+mod rows;
 mod sink;
+mod start;
 mod verify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
-use clap::Parser;
-use e2e::{Kind, World};
+use clap::{Parser, ValueEnum};
+use e2e::{Http, World};
 
-use crate::measure::{Run, count, median};
-use crate::report::{Axis, Line, Plot, Scale, Table, figure};
+use crate::report::{Findings, Table};
 
 /// Products that the orders spread over.
 const PRODUCTS: usize = 100;
 
-/// Measures the order-service against a bare transactional producer in turn, then the
-/// catalog and the sink on the backlog that both left, then memory and start-up.
+/// Measures each path of the pair against its own limit: both in the same run, in turn, and the
+/// median of the rounds' ratios counts.
 #[derive(Parser)]
 #[command(name = "bench", bin_name = "cargo xtask bench", version, help_expected = true, after_help = HELP)]
 struct Arguments {
     #[command(subcommand)]
     what: Option<What>,
-    /// Orders in each run.
+    /// Parts to measure, separated by commas; all unless said.
+    #[arg(long, value_name = "PART", value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Orders in each run of `POST /orders`; a backlog is of a multiple.
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     orders: usize,
-    /// Runs of each kind, in turn; the median counts.
+    /// Rounds, in each of which everything has its turn.
     #[arg(long, value_name = "N", default_value_t = 5)]
     rounds: usize,
-    /// Connections of the service, and orders in flight of the bare producer; several separated by
-    /// commas.
-    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [128, 512])]
+    /// Connections that place orders, and orders in flight of the bare producer; several separated
+    /// by commas.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [32, 128, 512])]
     connections: Vec<usize>,
     /// Folder for the figures (JSON) and the plots (SVG).
     #[arg(
@@ -58,14 +64,27 @@ struct Arguments {
     into: PathBuf,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Part {
+    /// `POST /orders`: a bare transactional producer, plain actix, the order-service
+    Post,
+    /// A backlog of deltas: bare SQL, the catalog-service
+    Catalog,
+    /// A topic of orders: bare upserts, connect-worker, Kafka Connect
+    Sink,
+    /// From start to ready, of each service
+    Start,
+}
+
 #[derive(clap::Subcommand)]
 enum What {
-    /// The sink alone: bare upserts, connect-worker, Kafka Connect, on one topic.
-    Sink(sink::Arguments),
     /// The whole pair, with many consoles open and with none.
     Consoles(consoles::Arguments),
     /// A backlog drained, and `verify` on it.
     Verify(verify::Arguments),
+    /// Serves what the order-service answers, without Kafka.
+    #[command(hide = true)]
+    Actix(actix::Arguments),
 }
 
 const HELP: &str = "\
@@ -73,8 +92,8 @@ Tables go to standard output, progress to standard error.
 
 Examples:
   cargo xtask bench
-  cargo xtask bench --rounds 1 --connections 64,256
-  cargo xtask bench sink --records 500000 --tasks 2
+  cargo xtask bench --only post --rounds 1 --connections 64,256
+  cargo xtask bench --only catalog,sink --orders 50000
   cargo xtask bench consoles --pages 50
   cargo xtask bench verify --orders 1000000";
 
@@ -82,63 +101,61 @@ Examples:
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     shared::service::report(match &arguments.what {
-        Some(What::Sink(arguments)) => sink::run(arguments).await,
         Some(What::Consoles(arguments)) => consoles::run(arguments).await,
         Some(What::Verify(arguments)) => verify::run(arguments).await,
-        None => pair(&arguments).await,
+        Some(What::Actix(arguments)) => actix::run(arguments).await,
+        None => overview(&arguments).await,
     })
 }
 
-async fn pair(arguments: &Arguments) -> anyhow::Result<()> {
-    let kafka = std::env::var("STACK_KAFKA").context("run it as `cargo xtask bench`")?;
-    let world = World::start(Kind::WorkerMariadb).await?;
-    stock_up(&world).await?;
-    // Alone on the machine with the broker, as the limit is.
-    world.process("catalog-service")?.kill()?;
-    world.sink.stop().await?;
-
-    let title = format!(
-        "POST /orders, {} orders a run, median of {} runs",
-        arguments.orders, arguments.rounds
+/// What is found out is saved part by part: one that fails takes nothing from the others.
+async fn overview(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut paths = Table::new(
+        format!(
+            "Each path and its limit, median of {} rounds",
+            arguments.rounds
+        ),
+        &["path", "reached", "limit", "", "ratio", "goal"],
     );
-    let columns = [
-        "connections",
-        "bare producer",
-        "order-service",
-        "ratio",
-        "p50",
-        "p99",
-    ];
-    let mut table = Table::new(title, &columns);
-    let (mut limit, mut reached) = (Vec::new(), Vec::new());
-    let address = world.orders[0]
-        .base()
-        .trim_start_matches("http://")
-        .parse()?;
-    let mut placed = 0;
-    for &connections in &arguments.connections {
-        let mut compared = compare(arguments, &kafka, address, connections).await?;
-        placed += compared.placed;
-        let x = count(connections);
-        limit.push((x, compared.bare));
-        reached.push((x, compared.service));
-        table.row([
-            connections.to_string().into(),
-            figure(compared.bare, "/s"),
-            figure(compared.service, "/s"),
-            figure(compared.ratio, ""),
-            figure(compared.all.percentile_ms(50), " ms"),
-            figure(compared.all.percentile_ms(99), " ms"),
-        ]);
+    let mut costs = Table::new(
+        "What it takes",
+        &["while", "process", "CPU per 1,000 orders", "peak memory"],
+    );
+    let parts = match &*arguments.only {
+        [] => Part::value_variants(),
+        only => only,
+    };
+    for part in parts {
+        let found = part.measure(arguments).await?;
+        report::save(&arguments.into, part.name(), &found.tables, &found.plots)?;
+        for reached in found.reached {
+            paths.row(<[_; 6]>::from(reached));
+        }
+        for cost in found.costs {
+            costs.row(cost);
+        }
     }
-    let plot = throughput(vec![
-        line("bare producer", limit),
-        line("order-service", reached),
-    ]);
-    report::save(&arguments.into, "pair", &[table], &[plot])?;
-    backlog::drain(&world, placed).await?;
-    footprint::print(&world).await?;
-    world.stop().await
+    report::save(&arguments.into, "overview", &[paths, costs], &[])
+}
+
+impl Part {
+    async fn measure(self, arguments: &Arguments) -> anyhow::Result<Findings> {
+        match self {
+            Self::Post => post::run(arguments).await,
+            Self::Catalog => catalog::run(arguments).await,
+            Self::Sink => sink::run(arguments).await,
+            Self::Start => start::run(arguments).await,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Post => "post",
+            Self::Catalog => "catalog",
+            Self::Sink => "sink",
+            Self::Start => "start",
+        }
+    }
 }
 
 /// More of every product than anybody orders.
@@ -154,69 +171,6 @@ async fn stock_up(world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn line(name: &str, points: Vec<(f64, f64)>) -> Line {
-    Line {
-        name: name.to_owned(),
-        points,
-    }
-}
-
-fn throughput(lines: Vec<Line>) -> Plot {
-    let axis = |label: &str, scale| Axis {
-        label: label.to_owned(),
-        scale,
-    };
-    Plot {
-        name: "post".to_owned(),
-        title: "POST /orders".to_owned(),
-        x: axis("connections", Scale::Log),
-        y: axis("orders/s", Scale::Linear),
-        lines,
-    }
-}
-
-struct Compared {
-    placed: usize,
-    bare: f64,
-    service: f64,
-    ratio: f64,
-    all: Run,
-}
-
-async fn compare(
-    arguments: &Arguments,
-    kafka: &str,
-    address: SocketAddr,
-    connections: usize,
-) -> anyhow::Result<Compared> {
-    let mut bare = Vec::new();
-    let mut service = Vec::new();
-    let mut ratios = Vec::new();
-    let mut all = Run::default();
-    let mut placed = 0;
-    for round in 1..=arguments.rounds {
-        let kafka = kafka.to_owned();
-        let orders = arguments.orders;
-        let limit =
-            tokio::task::spawn_blocking(move || bare::run(&kafka, orders, connections)).await??;
-        let run = load::run(address, orders, connections).await?;
-        ratios.push(run.rate() / limit.rate());
-        placed += limit.latencies.len() + run.latencies.len();
-        eprintln!(
-            "{connections} connections, round {round} of {}: bare {:.0}/s, service {:.0}/s",
-            arguments.rounds,
-            limit.rate(),
-            run.rate()
-        );
-        bare.push(limit.rate());
-        service.push(run.rate());
-        all.latencies.extend(run.latencies);
-    }
-    Ok(Compared {
-        placed,
-        bare: median(bare),
-        service: median(service),
-        ratio: median(ratios),
-        all,
-    })
+fn address(http: &Http) -> anyhow::Result<SocketAddr> {
+    Ok(http.base().trim_start_matches("http://").parse()?)
 }

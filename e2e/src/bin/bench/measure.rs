@@ -8,12 +8,12 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Orders per second.
+    /// Requests per second.
     pub(crate) fn rate(&self) -> f64 {
         count(self.latencies.len()) / self.took.as_secs_f64()
     }
 
-    /// The latency below which that many of a hundred orders were, in milliseconds.
+    /// The latency below which that many of a hundred requests were, in milliseconds.
     pub(crate) fn percentile_ms(&mut self, percent: usize) -> f64 {
         self.latencies.sort_unstable();
         let index = self.latencies.len() * percent / 100;
@@ -21,6 +21,12 @@ impl Run {
             .get(index)
             .map_or(0.0, |latency| latency.as_secs_f64() * 1_000.0)
     }
+}
+
+/// The median of what each round has to say. A round has one figure for each of the things that
+/// are measured in turn, so what is said may be a ratio of them.
+pub(crate) fn median_of<const N: usize>(rounds: &[[f64; N]], say: impl Fn([f64; N]) -> f64) -> f64 {
+    median(rounds.iter().copied().map(say).collect())
 }
 
 /// The middle one of several figures.

@@ -10,7 +10,7 @@ use indicatif::HumanFloatCount;
 use serde::Serialize;
 use serde_json::json;
 
-pub(crate) use plot::{Axis, Line, Plot, Scale};
+pub(crate) use plot::{Axis, Line, Plot};
 
 #[derive(Serialize)]
 pub(crate) struct Table {
@@ -38,6 +38,38 @@ impl Table {
     /// A cell for each column.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());
+    }
+}
+
+/// What a part of the benchmark has found out.
+#[derive(Default)]
+pub(crate) struct Findings {
+    pub(crate) tables: Vec<Table>,
+    pub(crate) plots: Vec<Plot>,
+    pub(crate) reached: Vec<Reached>,
+    pub(crate) costs: Vec<[Cell; 4]>,
+}
+
+/// How near a path is to its limit.
+pub(crate) struct Reached {
+    pub(crate) path: String,
+    pub(crate) figure: Cell,
+    pub(crate) limit: Cell,
+    pub(crate) limited_by: &'static str,
+    pub(crate) ratio: f64,
+    pub(crate) goal: &'static str,
+}
+
+impl From<Reached> for [Cell; 6] {
+    fn from(reached: Reached) -> Self {
+        [
+            reached.path.into(),
+            reached.figure,
+            reached.limit,
+            reached.limited_by.into(),
+            figure(reached.ratio, ""),
+            reached.goal.into(),
+        ]
     }
 }
 

@@ -1,135 +1,107 @@
 //! One topic of orders into MariaDB: bare upserts, connect-worker, Kafka Connect.
 
-use std::net::SocketAddr;
+mod connector;
+
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use e2e::{Answer, Http, Kafka, Process, binary, eventually, free_address, log_folder};
+use anyhow::{Context, ensure};
+use e2e::Kafka;
+use migrations::Database;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
-use reqwest::Method;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait, Value};
-use serde_json::json;
-use shared::contract::{Order, OrderId, ProductId, Timestamp, UserId};
-use shared::database;
-use shared::settings::DatabaseSettings;
+use rdkafka::types::RDKafkaErrorCode;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 
-use crate::backlog::time_rows;
-use crate::footprint::memory_mib;
-use crate::measure::count;
+use crate::footprint::Cost;
+use crate::measure::{count, median_of};
+use crate::report::{Cell, Findings, Plot, Reached, Table, figure};
+use crate::{Arguments, rows};
 
+/// The records, in runs of `POST /orders`.
+const RUNS: usize = 10;
 const TOPIC: &str = "bench_sink_orders";
 const DATABASE: &str = "test_bench_sink";
-const PARTITIONS: i32 = 6;
-const ROWS_PER_STATEMENT: usize = 1_000;
-const TABLE: &str = include_str!("../../../../migrations/src/orders/m0001_orders/mariadb.sql");
+const PARTITIONS: usize = 6;
+/// In the order of their turns.
+const WRITERS: [&str; 5] = [
+    "bare upserts, one connection",
+    "connect-worker, tasks.max 1",
+    "Kafka Connect, tasks.max 1",
+    "connect-worker, tasks.max 2",
+    "Kafka Connect, tasks.max 2",
+];
+/// Where connect-worker is among them, with its tasks; Kafka Connect with as many is the next.
+const WORKERS: [(usize, usize); 2] = [(1, 1), (3, 2)];
 
-/// The servers, and where rows are to go.
+/// The topic, and where its rows are to go.
 struct Place {
     kafka: String,
-    server: String,
     db: DatabaseConnection,
-}
-
-#[derive(Clone, clap::Args)]
-pub(crate) struct Arguments {
-    /// Orders in the topic.
-    #[arg(long, value_name = "N", default_value_t = 500_000)]
     records: usize,
-    /// `tasks.max` of connect-worker and Kafka Connect.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    tasks: usize,
+    /// Each partition's last order, quoted for SQL.
+    last: String,
 }
 
-pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let place = Place::new().await?;
-    let kafka = Kafka::at(&place.kafka);
-    kafka.delete_topics(&[TOPIC]).await?;
-    kafka.create_topic(TOPIC, PARTITIONS).await?;
-    let (servers, records) = (place.kafka.clone(), arguments.records);
-    eprintln!("writing {records} orders to the topic");
-    tokio::task::spawn_blocking(move || fill(&servers, records)).await??;
-
-    println!(
-        "{records} orders into MariaDB, tasks.max {}",
-        arguments.tasks
-    );
-    println!("| writer | rate | against bare | against Connect |");
-    println!("|---|---|---|---|");
-    eprintln!("bare upserts");
-    let bare = place.bare(records).await?;
-    eprintln!("connect-worker");
-    let (worker, footprint) = place.worker(arguments).await?;
-    eprintln!("Kafka Connect");
-    let connect = place.connect(arguments).await?;
-    for (name, rate) in [
-        ("bare upserts of 1,000 rows", bare),
-        ("connect-worker", worker),
-        ("Kafka Connect, Debezium sink", connect),
-    ] {
-        println!(
-            "| {name} | {rate:.0}/s | {:.2} | {:.2} |",
-            rate / bare,
-            rate / connect
-        );
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<Findings> {
+    let place = Place::new(arguments.orders * RUNS).await?;
+    let mut costs: [Cost; 5] = Default::default();
+    let mut measured = Vec::new();
+    for round in 1..=arguments.rounds {
+        let rates = place.round(&mut costs).await?;
+        let said = rates.map(|rate| format!("{rate:.0}/s"));
+        eprintln!("sink, round {round} of {}: {said:?}", arguments.rounds);
+        measured.push(rates);
     }
-    println!();
-    println!("{footprint}");
-    place
-        .db
-        .execute_unprepared(&format!("DROP DATABASE {DATABASE}"))
-        .await?;
-    kafka.delete_topics(&[TOPIC]).await
-}
-
-fn order(number: usize) -> anyhow::Result<Order> {
-    Ok(Order {
-        id: OrderId::random(),
-        user_id: UserId(1),
-        product_id: ProductId(i64::try_from(number % crate::PRODUCTS)? + 1),
-        qty: 1,
-        unit_price: 100,
-        total_price: 100,
-        created_at: Timestamp::now(),
-        idempotency_key: None,
-    })
-}
-
-fn fill(kafka: &str, records: usize) -> anyhow::Result<()> {
-    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
-        .set("bootstrap.servers", kafka)
-        .set("linger.ms", "50")
-        .create()?;
-    for number in 0..records {
-        let order = order(number)?;
-        let (key, payload) = (order.id.to_string(), order.encode());
-        let mut record = BaseRecord::to(TOPIC).key(&key).payload(&payload);
-        while let Err((error, back)) = producer.send(record) {
-            anyhow::ensure!(
-                error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull),
-                "{error}"
-            );
-            std::thread::sleep(Duration::from_millis(1));
-            record = back;
-        }
-    }
-    Ok(producer.flush(Duration::from_secs(60))?)
+    let findings = findings(place.records, &measured, &costs);
+    rows::drop_database(place.db, DATABASE).await?;
+    Kafka::at(&place.kafka).delete_topics(&[TOPIC]).await?;
+    Ok(findings)
 }
 
 impl Place {
-    async fn new() -> anyhow::Result<Self> {
-        let variable = |name| std::env::var(name).context("run it as `cargo xtask bench sink`");
-        let (kafka, server) = (variable("STACK_KAFKA")?, variable("STACK_MARIADB")?);
-        let admin = database::connect(&DatabaseSettings::at(&server)).await?;
-        let anew = format!("DROP DATABASE IF EXISTS {DATABASE}; CREATE DATABASE {DATABASE}");
-        admin.execute_unprepared(&anew).await?;
-        let db = database::connect(&DatabaseSettings {
-            max_connections: 1,
-            ..DatabaseSettings::at(&format!("{server}/{DATABASE}"))
+    async fn new(records: usize) -> anyhow::Result<Self> {
+        let servers = std::env::var("STACK_KAFKA").context("run it as `cargo xtask bench`")?;
+        let kafka = Kafka::at(&servers);
+        kafka.delete_topics(&[TOPIC]).await?;
+        kafka
+            .create_topic(TOPIC, i32::try_from(PARTITIONS)?)
+            .await?;
+        eprintln!("sink: {records} orders into a topic");
+        let to = servers.clone();
+        let last = tokio::task::spawn_blocking(move || fill(&to, records)).await??;
+        Ok(Self {
+            kafka: servers,
+            db: rows::database(DATABASE, Database::Orders).await?,
+            records,
+            last,
         })
-        .await?;
-        db.execute_unprepared(TABLE).await?;
-        Ok(Self { kafka, server, db })
+    }
+
+    /// Rows per second of each writer; what else it takes is added to the costs.
+    async fn round(&self, costs: &mut [Cost; 5]) -> anyhow::Result<[f64; 5]> {
+        let mut rates = [0.0; 5];
+        rates[0] = self.bare().await?;
+        for (worker, tasks) in WORKERS {
+            self.empty().await?;
+            rates[worker] = self.worker(tasks, &mut costs[worker]).await?;
+            self.empty().await?;
+            rates[worker + 1] = self.connect(tasks, &mut costs[worker + 1]).await?;
+        }
+        Ok(rates)
+    }
+
+    /// The limit: one connection, a transaction per statement, rows that are there already.
+    async fn bare(&self) -> anyhow::Result<f64> {
+        self.empty().await?;
+        let orders = (0..self.records).map(rows::order);
+        let orders: Vec<_> = orders.collect::<Result<_, _>>()?;
+        let begun = Instant::now();
+        for part in orders.chunks(rows::PER_STATEMENT) {
+            let transaction = self.db.begin().await?;
+            transaction.execute_raw(rows::upsert_orders(part)).await?;
+            transaction.commit().await?;
+        }
+        Ok(count(self.records) / begun.elapsed().as_secs_f64())
     }
 
     async fn empty(&self) -> anyhow::Result<()> {
@@ -137,133 +109,83 @@ impl Place {
         Ok(())
     }
 
-    /// The limit: one connection, a transaction per statement, rows that are there already.
-    async fn bare(&self, records: usize) -> anyhow::Result<f64> {
-        self.empty().await?;
-        let rows: Vec<_> = (0..records).map(order).collect::<Result<_, _>>()?;
-        let begun = Instant::now();
-        for part in rows.chunks(ROWS_PER_STATEMENT) {
-            let transaction = self.db.begin().await?;
-            transaction.execute_raw(upsert(part)).await?;
-            transaction.commit().await?;
+    /// Of these orders. Cheap while there are few, so it is asked for all only at the first.
+    async fn count(&self, these: &str) -> anyhow::Result<usize> {
+        let sql = format!("SELECT COUNT(*) FROM orders {these}");
+        let statement = Statement::from_string(DbBackend::MySql, sql);
+        let row = self.db.query_one_raw(statement).await?.context("a count")?;
+        Ok(usize::try_from(row.try_get_by_index::<i64>(0)?)?)
+    }
+}
+
+/// Returns the last order of each partition.
+fn fill(kafka: &str, records: usize) -> anyhow::Result<String> {
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", kafka)
+        .set("linger.ms", "50")
+        .create()?;
+    let mut last = vec![String::new(); PARTITIONS];
+    for number in 0..records {
+        let order = rows::order(number)?;
+        let (partition, key, payload) = (number % PARTITIONS, order.id.to_string(), order.encode());
+        let mut record = BaseRecord::to(TOPIC)
+            .partition(i32::try_from(partition)?)
+            .key(&key)
+            .payload(&payload);
+        while let Err((error, back)) = producer.send(record) {
+            let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+            ensure!(is_full, "{error}");
+            std::thread::sleep(Duration::from_millis(1));
+            record = back;
         }
-        Ok(count(records) / begun.elapsed().as_secs_f64())
+        last[partition] = format!("'{key}'");
     }
-
-    /// The rate, and a line on memory and start.
-    async fn worker(&self, arguments: &Arguments) -> anyhow::Result<(f64, String)> {
-        self.empty().await?;
-        let name = format!("bench-worker-{}", OrderId::random());
-        let address: SocketAddr = free_address()?;
-        let http = Http::new(&format!("http://{address}"))?;
-        let mut command = binary("connect-worker")?;
-        command
-            .env("CONNECT_WORKER__HTTP__BIND", address.to_string())
-            .env("CONNECT_WORKER__KAFKA__BOOTSTRAP_SERVERS", &self.kafka);
-        let begun = Instant::now();
-        let process = Process::start("connect-worker", command, &log_folder("bench-sink")?)?;
-        let connector = json!({"name": name, "config": self.connector(arguments)});
-        while !created(&http, &connector).await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        running(&http, &name).await?;
-        let started = begun.elapsed().as_secs_f64();
-        let rate = self.time(arguments.records).await?;
-        let memory = memory_mib(process.id()?, "VmHWM:")?;
-        Answer::to(http.request(Method::DELETE, &format!("/connectors/{name}"))).await?;
-        process.kill()?;
-        let footprint =
-            format!("connect-worker: {memory} MiB at most, {started:.2} s from start to RUNNING");
-        Ok((rate, footprint))
-    }
-
-    async fn connect(&self, arguments: &Arguments) -> anyhow::Result<f64> {
-        self.empty().await?;
-        let http = Http::new(&std::env::var("STACK_CONNECT").context("STACK_CONNECT")?)?;
-        let name = format!("bench-connect-{}", OrderId::random());
-        let connector = json!({"name": name, "config": self.connector(arguments)});
-        Answer::to(http.post("/connectors").json(&connector))
-            .await?
-            .expect(201)?;
-        let rate = self.time(arguments.records).await;
-        Answer::to(http.request(Method::DELETE, &format!("/connectors/{name}"))).await?;
-        rate
-    }
-
-    async fn time(&self, records: usize) -> anyhow::Result<f64> {
-        let look = async || {
-            let sql = "SELECT COUNT(*) AS n FROM orders";
-            let statement = Statement::from_string(DbBackend::MySql, sql);
-            let row = self.db.query_one_raw(statement).await?.context("a count")?;
-            Ok(u64::try_from(row.try_get::<i64>("", "n")?)?)
-        };
-        let (_, rate) = time_rows(u64::try_from(records)?, look).await?;
-        Ok(rate)
-    }
-
-    /// `connectors/orders-sink.json` on this topic and this database.
-    fn connector(&self, arguments: &Arguments) -> serde_json::Value {
-        let host = self.server.rsplit_once('@').map_or("", |(_, host)| host);
-        json!({
-            "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
-            "tasks.max": arguments.tasks.to_string(),
-            "topics": TOPIC,
-            "connection.url": format!("jdbc:mariadb://{host}/{DATABASE}"),
-            "connection.username": "test",
-            "connection.password": "test",
-            "collection.name.format": "orders",
-            "insert.mode": "upsert",
-            "primary.key.mode": "record_value",
-            "primary.key.fields": "id",
-            "schema.evolution": "none",
-            "key.converter": "org.apache.kafka.connect.storage.StringConverter",
-            "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-            "value.converter.schemas.enable": "true",
-            "value.converter.strict": "true",
-            "consumer.override.isolation.level": "read_committed",
-            "consumer.override.auto.offset.reset": "earliest",
-        })
-    }
+    producer.flush(Duration::from_secs(60))?;
+    Ok(last.join(", "))
 }
 
-async fn created(http: &Http, connector: &serde_json::Value) -> bool {
-    let answer = Answer::to(http.post("/connectors").json(connector)).await;
-    answer.is_ok_and(|answer| answer.status == 201)
-}
-
-async fn running(http: &Http, name: &str) -> anyhow::Result<()> {
-    eventually("the task is RUNNING", async || {
-        let status = Answer::to(http.get(&format!("/connectors/{name}/status"))).await?;
-        let status: serde_json::Value = status.json()?;
-        Ok((status["tasks"][0]["state"] == "RUNNING").then_some(()))
-    })
-    .await
-}
-
-fn upsert(orders: &[Order]) -> Statement {
-    const COLUMNS: &str =
-        "id, user_id, product_id, qty, unit_price, total_price, created_at, idempotency_key";
-    let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?)"; orders.len()].join(", ");
-    let updates: Vec<_> = COLUMNS
-        .split(", ")
-        .skip(1)
-        .map(|name| format!("{name} = VALUES({name})"))
-        .collect();
-    let sql = format!(
-        "INSERT INTO orders ({COLUMNS}) VALUES {rows} ON DUPLICATE KEY UPDATE {}",
-        updates.join(", ")
+fn findings(records: usize, measured: &[[f64; 5]], costs: &[Cost; 5]) -> Findings {
+    let title = format!(
+        "{records} orders of a topic into MariaDB, median of {} rounds",
+        measured.len()
     );
-    let values = orders.iter().flat_map(|order| -> [Value; 8] {
-        [
-            order.id.to_string().into(),
-            order.user_id.0.into(),
-            order.product_id.0.into(),
-            order.qty.into(),
-            order.unit_price.into(),
-            order.total_price.into(),
-            order.created_at.to_value(DbBackend::MySql),
-            order.idempotency_key.clone().into(),
-        ]
-    });
-    Statement::from_sql_and_values(DbBackend::MySql, sql, values)
+    let rate = |place: usize| median_of(measured, |rates| rates[place]);
+    let ratio = |place: usize, to: usize| median_of(measured, |rates| rates[place] / rates[to]);
+    let mut table = Table::new(
+        &title,
+        &["writer", "rate", "ratio to bare", "ratio to Connect"],
+    );
+    let mut findings = Findings {
+        plots: vec![Plot::by_round(&title, "rows/s", WRITERS, measured)],
+        ..Findings::default()
+    };
+    for (place, writer) in WRITERS.into_iter().enumerate() {
+        let connect = WORKERS.iter().find(|(worker, _)| *worker == place);
+        let to_connect = connect.map_or(Cell::from(""), |_| figure(ratio(place, place + 1), ""));
+        let to_bare = figure(ratio(place, 0), "");
+        table.row([
+            writer.into(),
+            figure(rate(place), "/s"),
+            to_bare,
+            to_connect,
+        ]);
+        findings.costs.extend(costs[place].rows(writer));
+    }
+    findings.tables.push(table);
+    for (worker, tasks) in WORKERS {
+        for (limit, limited_by, goal) in [
+            (0, "bare upserts", "≥ 0.7"),
+            (worker + 1, "Kafka Connect", "≥ 5"),
+        ] {
+            findings.reached.push(Reached {
+                path: format!("sink: rows written, tasks.max {tasks}"),
+                figure: figure(rate(worker), "/s"),
+                limit: figure(rate(limit), "/s"),
+                limited_by,
+                ratio: ratio(worker, limit),
+                goal,
+            });
+        }
+    }
+    findings
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use e2e::{Kind, Process, World};
 
+use crate::backlog;
+use crate::bare::{self, Topics};
 use crate::footprint::memory_mib;
-use crate::{backlog, bare};
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -28,10 +29,8 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     world.sink.stop().await?;
     let (orders, in_flight) = (arguments.orders, arguments.in_flight);
     eprintln!("placing {orders} orders");
-    let placed = tokio::task::spawn_blocking(move || bare::run(&kafka, orders, in_flight))
-        .await??
-        .latencies
-        .len();
+    let placed = bare::run(&kafka, Topics::PAIR, orders, in_flight).await?;
+    let placed = placed.latencies.len();
     backlog::drain(&world, placed).await?;
 
     eprintln!("verify");

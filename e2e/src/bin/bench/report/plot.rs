@@ -6,6 +6,8 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use serde::Serialize;
 
+use crate::measure::count;
+
 const SIZE: (u32, u32) = (800, 450);
 
 /// Lines of points over two axes.
@@ -39,7 +41,53 @@ pub(crate) struct Line {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
+impl Axis {
+    pub(crate) fn linear(label: &str) -> Self {
+        Self {
+            label: label.to_owned(),
+            scale: Scale::Linear,
+        }
+    }
+
+    pub(crate) fn log(label: &str) -> Self {
+        Self {
+            label: label.to_owned(),
+            scale: Scale::Log,
+        }
+    }
+}
+
+impl Line {
+    pub(crate) fn new(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
+        Self {
+            name: name.into(),
+            points,
+        }
+    }
+}
+
 impl Plot {
+    /// What each round measured of each of the things.
+    pub(crate) fn by_round<const N: usize>(
+        title: &str,
+        unit: &str,
+        things: [&str; N],
+        rounds: &[[f64; N]],
+    ) -> Self {
+        let line = |(place, thing): (usize, &str)| {
+            let points = rounds.iter().enumerate();
+            let points = points.map(|(number, round)| (count(number + 1), round[place]));
+            Line::new(thing, points.collect())
+        };
+        Self {
+            name: "rounds".to_owned(),
+            title: title.to_owned(),
+            x: Axis::linear("round"),
+            y: Axis::linear(unit),
+            lines: things.into_iter().enumerate().map(line).collect(),
+        }
+    }
+
     pub(crate) fn svg(&self) -> anyhow::Result<String> {
         let mut svg = String::new();
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
