@@ -77,7 +77,7 @@ impl KnownOrder {
 #[schema(title = "Order")]
 pub(crate) struct OrderBody {
     #[schema(value_type = String, format = Uuid, example = "0193b5a0-0000-7000-8000-000000000001")]
-    pub(crate) id: OrderId,
+    id: OrderId,
     #[schema(value_type = i64, example = 1)]
     user_id: UserId,
     #[schema(value_type = i64, example = 1)]
@@ -93,7 +93,7 @@ pub(crate) struct OrderBody {
     /// Why it was rejected; null otherwise.
     reason: Option<Reason>,
     #[schema(example = "2026-11-24T03:13:20.123Z")]
-    pub(crate) created_at: Timestamp,
+    created_at: Timestamp,
 }
 
 impl From<&KnownOrder> for OrderBody {

@@ -88,16 +88,29 @@ impl FromStr for Cursor {
     }
 }
 
-/// `found` holds one order more than `limit` where another page follows.
-pub(crate) fn page(found: Vec<KnownOrder>, limit: u64) -> Page<OrderBody> {
-    let bodies = found.iter().map(OrderBody::from).collect();
-    Page::of(bodies, limit, |last: &OrderBody| {
-        Cursor {
-            created_at: last.created_at,
-            id: last.id,
+impl From<&KnownOrder> for Cursor {
+    fn from(known: &KnownOrder) -> Self {
+        Self {
+            created_at: known.order.created_at,
+            id: known.order.id,
         }
-        .to_string()
-    })
+    }
+}
+
+/// A page's orders, and where the next page begins; `None` at the end of the list.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) orders: Vec<KnownOrder>,
+    pub(crate) next: Option<Cursor>,
+}
+
+impl From<Found> for Page<OrderBody> {
+    fn from(found: Found) -> Self {
+        Self {
+            items: found.orders.iter().map(OrderBody::from).collect(),
+            next_cursor: found.next.map(|next| next.to_string()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! The orders database, which this service only ever reads.
 
+#[cfg(test)]
+mod tests;
+
+use std::cmp::min;
 use std::future::Future;
 use std::time::Duration;
 
@@ -13,12 +17,17 @@ use shared::contract::{Order, OrderId, Status, UserId};
 use shared::http::Dependency;
 
 use crate::known_order::{Decision, KnownOrder};
-use crate::page::{Cursor, Filter};
+use crate::page::{Cursor, Filter, Found};
 
 /// How long a client waits for the database.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an order waits for the look-up that correctness does not need.
 const KEY_PATIENCE: Duration = Duration::from_millis(100);
+/// Orders that a page looks through at most. The list has an index, but a status follows from
+/// another table: without a bound, a page of a rare one would cost a walk through all orders.
+const LOOKED_THROUGH: u64 = 10_000;
+/// Orders that are looked at together. For twice as many PostgreSQL rather reads all outcomes.
+const LARGEST_STEP: u64 = 1_000;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
@@ -87,23 +96,61 @@ impl ReadModel {
         self.within(KEY_PATIENCE, self.fetch(query)).await
     }
 
-    /// Orders newest first, one more than the limit where there is a next page.
-    pub(crate) async fn page(&self, filter: &Filter) -> Result<Vec<KnownOrder>, ReadError> {
+    /// Orders newest first.
+    pub(crate) async fn page(&self, filter: &Filter) -> Result<Found, ReadError> {
+        let walk = self.walk(filter, LOOKED_THROUGH);
+        self.within(PATIENCE, walk).await
+    }
+
+    /// Looks at `left` orders at most, in growing steps: those of a status may be dense or sparse.
+    async fn walk(&self, filter: &Filter, mut left: u64) -> Result<Found, DbErr> {
+        let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+        let mut step = filter.limit + 1;
+        let mut found = Found {
+            next: filter.cursor,
+            ..Found::default()
+        };
+        while left > 0 && found.orders.len() < limit {
+            step = min(step, left);
+            let orders = self.newest(filter.user_id, found.next, step).await?;
+            let is_end = (orders.len() as u64) < step;
+            for known in orders {
+                if found.orders.len() == limit {
+                    return Ok(found);
+                }
+                found.next = Some(Cursor::from(&known));
+                if filter.status.is_none_or(|status| known.status() == status) {
+                    found.orders.push(known);
+                }
+            }
+            if is_end {
+                found.next = None;
+                break;
+            }
+            left -= step;
+            step = min(LARGEST_STEP, 2 * step);
+        }
+        Ok(found)
+    }
+
+    async fn newest(
+        &self,
+        user: Option<UserId>,
+        behind: Option<Cursor>,
+        limit: u64,
+    ) -> Result<Vec<KnownOrder>, DbErr> {
         let mut query = select_orders();
-        if let Some(user) = filter.user_id {
+        if let Some(user) = user {
             query.and_where(column(Orders::UserId).eq(user.0));
         }
-        if let Some(status) = filter.status {
-            query.cond_where(status_is(status));
-        }
-        if let Some(cursor) = filter.cursor {
+        if let Some(cursor) = behind {
             query.cond_where(self.before(cursor));
         }
         query
             .order_by((Orders::Table, Orders::CreatedAt), Direction::Desc)
             .order_by((Orders::Table, Orders::Id), Direction::Desc)
-            .limit(filter.limit + 1);
-        self.within(PATIENCE, self.fetch(query)).await
+            .limit(limit);
+        self.fetch(query).await
     }
 
     /// The first condition bounds the index scan, the second one skips the ties.
@@ -191,21 +238,6 @@ fn select_orders() -> SelectStatement {
         .join_as(JoinType::LeftJoin, reserve.0, reserve.1, reserve.2)
         .join_as(JoinType::LeftJoin, release.0, release.1, release.2)
         .take()
-}
-
-/// An order's status is CANCELLED if its release was confirmed, else its reservation's.
-fn status_is(status: Status) -> Condition {
-    let cancelled = outcome(RELEASE, OrderOutcomes::Status);
-    let reserve = outcome(RESERVE, OrderOutcomes::Status);
-    match status {
-        Status::Cancelled => Condition::all().add(cancelled.is_not_null()),
-        Status::Pending => Condition::all()
-            .add(cancelled.is_null())
-            .add(reserve.is_null()),
-        _ => Condition::all()
-            .add(cancelled.is_null())
-            .add(reserve.eq(status.as_str())),
-    }
 }
 
 struct OrderRow(KnownOrder);

@@ -74,7 +74,7 @@ async fn the_list_is_filtered_by_user_and_status(world: &World) -> anyhow::Resul
         ("PENDING", vec![]),
     ] {
         let query = format!("user_id={}&status={status}", order.user_id);
-        becomes(&query, expected, async || {
+        becomes(&query, expected.clone(), async || {
             let page = service.list(&query).await?;
             Ok(page
                 .items
@@ -83,6 +83,9 @@ async fn the_list_is_filtered_by_user_and_status(world: &World) -> anyhow::Resul
                 .collect::<Vec<_>>())
         })
         .await?;
+        let walked = walk(world, &format!("{query}&limit=1")).await?;
+        let walked: Vec<_> = walked.into_iter().map(|order| order.id).collect();
+        assert_eq!(walked, expected, "{query}");
     }
     Ok(())
 }

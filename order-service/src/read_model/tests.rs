@@ -1,0 +1,121 @@
+//! The list on SQLite. The end-to-end tests walk it on the other databases.
+
+use shared::http::Health;
+use shared::settings::DatabaseSettings;
+
+use super::*;
+
+const ORDERS: usize = 24;
+const STATUSES: [Status; 4] = [
+    Status::Pending,
+    Status::Confirmed,
+    Status::Rejected,
+    Status::Cancelled,
+];
+
+/// Most are confirmed; the oldest is rejected.
+fn status_of(number: usize) -> Status {
+    match number {
+        0 => Status::Rejected,
+        9 | 10 => Status::Cancelled,
+        20.. => Status::Pending,
+        _ => Status::Confirmed,
+    }
+}
+
+/// Its orders, newest first, three of each millisecond.
+async fn some_orders() -> (ReadModel, Vec<(OrderId, Status)>) {
+    let settings = DatabaseSettings {
+        // Each connection has a database of its own.
+        max_connections: 1,
+        ..DatabaseSettings::at("sqlite::memory:")
+    };
+    let database = shared::database::connect(&settings).await.unwrap();
+    migrations::up(&database, migrations::Database::Orders)
+        .await
+        .unwrap();
+    let mut orders = Vec::new();
+    for number in 0..ORDERS {
+        let (id, status) = (OrderId::random(), status_of(number));
+        for statement in rows(number, id, status) {
+            database.execute_unprepared(&statement).await.unwrap();
+        }
+        orders.insert(0, (id, status));
+    }
+    let health = Health::default().degrading("database");
+    (ReadModel::new(database, health), orders)
+}
+
+fn rows(number: usize, id: OrderId, status: Status) -> Vec<String> {
+    let at = format!("1970-01-01T00:00:00.{:03}+00:00", number / 3);
+    let outcome = |kind, status| {
+        format!(
+            "INSERT INTO order_outcomes VALUES ('{id}:{kind}', '{id}', '{status}', NULL, '{at}')"
+        )
+    };
+    let mut rows = vec![format!(
+        "INSERT INTO orders VALUES ('{id}', 1, 1, 1, 1, 1, '{at}', NULL)"
+    )];
+    match status {
+        Status::Pending => {}
+        Status::Cancelled => rows.extend([
+            outcome("reserve", Status::Confirmed),
+            outcome("release", Status::Cancelled),
+        ]),
+        decided => rows.push(outcome("reserve", decided)),
+    }
+    rows
+}
+
+/// All pages, of which each looks through so many orders at most.
+async fn pages(
+    read_model: &ReadModel,
+    status: Option<Status>,
+    limit: u64,
+    looked_through: u64,
+) -> Vec<Vec<OrderId>> {
+    let mut filter = Filter {
+        user_id: None,
+        status,
+        cursor: None,
+        limit,
+    };
+    let mut pages = Vec::new();
+    loop {
+        let found = read_model.walk(&filter, looked_through).await.unwrap();
+        pages.push(found.orders.iter().map(|known| known.order.id).collect());
+        match found.next {
+            Some(next) => filter.cursor = Some(next),
+            None => return pages,
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_order_is_met_once_however_little_a_page_looks_through() {
+    let (read_model, orders) = some_orders().await;
+    for status in STATUSES.map(Some).into_iter().chain([None]) {
+        let wanted = orders
+            .iter()
+            .filter(|order| status.is_none_or(|status| order.1 == status));
+        let expected: Vec<_> = wanted.map(|order| order.0).collect();
+        for limit in [1, 2, 5, 30] {
+            for looked_through in [1, 2, 7, 24, 10_000] {
+                let pages = pages(&read_model, status, limit, looked_through).await;
+                let case = format!("{status:?}, {limit} on a page, {looked_through}: {pages:?}");
+                assert_eq!(pages.concat(), expected, "{case}");
+                assert!(
+                    pages.iter().all(|page| page.len() as u64 <= limit),
+                    "{case}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_may_be_empty_and_not_the_last() {
+    let (read_model, orders) = some_orders().await;
+    let pages = pages(&read_model, Some(Status::Rejected), 5, 10).await;
+    assert_eq!(pages, [vec![], vec![], vec![orders[ORDERS - 1].0]]);
+}
