@@ -17,7 +17,7 @@ use crate::measure::Run;
 const BUFFER: usize = 64 * 1_024;
 
 /// Requests that connections send in turn, so many in all, each of which gets this status.
-struct Load {
+pub(crate) struct Load {
     requests: Vec<Vec<u8>>,
     status: u16,
     count: usize,
@@ -30,14 +30,8 @@ pub(crate) async fn run(
     orders: usize,
     connections: usize,
 ) -> anyhow::Result<Run> {
-    let load = Load {
-        requests: (0..crate::PRODUCTS)
-            .map(|number| order(address, number))
-            .collect(),
-        status: 201,
-        count: orders,
-        sent: AtomicUsize::new(0),
-    };
+    let requests = (0..crate::PRODUCTS).map(|number| order(address, number));
+    let load = Load::new(requests.collect(), 201, orders);
     load.send(address, connections).await
 }
 
@@ -54,7 +48,16 @@ pub(crate) fn order(address: SocketAddr, number: usize) -> Vec<u8> {
 }
 
 impl Load {
-    async fn send(self, address: SocketAddr, connections: usize) -> anyhow::Result<Run> {
+    pub(crate) fn new(requests: Vec<Vec<u8>>, status: u16, count: usize) -> Self {
+        Self {
+            requests,
+            status,
+            count,
+            sent: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) async fn send(self, address: SocketAddr, connections: usize) -> anyhow::Result<Run> {
         let load = Arc::new(self);
         let open = (0..connections).map(|_| Connection::open(address));
         let open = try_join_all(open).await?;

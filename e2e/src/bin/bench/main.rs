@@ -13,6 +13,7 @@ mod bare;
 mod catalog;
 mod consoles;
 mod footprint;
+mod growth;
 mod load;
 mod measure;
 mod post;
@@ -78,6 +79,8 @@ enum Part {
 
 #[derive(clap::Subcommand)]
 enum What {
+    /// Throughput and latency of every path, as tables and other things grow.
+    Growth(growth::Arguments),
     /// The whole pair, with many consoles open and with none.
     Consoles(consoles::Arguments),
     /// A backlog drained, and `verify` on it.
@@ -94,6 +97,7 @@ Examples:
   cargo xtask bench
   cargo xtask bench --only post --rounds 1 --connections 64,256
   cargo xtask bench --only catalog,sink --orders 50000
+  cargo xtask bench growth tables --largest 10000000
   cargo xtask bench consoles --pages 50
   cargo xtask bench verify --orders 1000000";
 
@@ -101,6 +105,7 @@ Examples:
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     shared::service::report(match &arguments.what {
+        Some(What::Growth(growth)) => growth::run(growth, &arguments.into).await,
         Some(What::Consoles(arguments)) => consoles::run(arguments).await,
         Some(What::Verify(arguments)) => verify::run(arguments).await,
         Some(What::Actix(arguments)) => actix::run(arguments).await,
