@@ -175,9 +175,17 @@ impl World {
         }
     }
 
-    /// A second catalog-service beside the world's, in the same group.
-    pub fn second_catalog_service(&self) -> anyhow::Result<(Process, CatalogService)> {
-        real::second_catalog_service(self.kind, &self.logs)
+    /// Another catalog-service beside the world's, in the same group.
+    pub fn another_catalog_service(
+        &self,
+        letter: &str,
+    ) -> anyhow::Result<(Process, CatalogService)> {
+        real::another_catalog_service(self.kind, letter, &self.logs)
+    }
+
+    /// Another order-service beside the world's, which are `a` and `b`.
+    pub fn another_order_service(&self, letter: &str) -> anyhow::Result<(Process, OrderService)> {
+        real::another_order_service(self.kind, &self.sink, letter, &self.logs)
     }
 
     /// A second connect-worker beside the world's, without a connector.

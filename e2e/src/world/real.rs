@@ -41,14 +41,28 @@ pub(super) async fn start(kind: Kind, logs: PathBuf, lock: File) -> anyhow::Resu
     })
 }
 
-/// A second catalog-service beside the world's, in the same group.
-pub(super) fn second_catalog_service(
+/// Another catalog-service beside the world's, in the same group.
+pub(super) fn another_catalog_service(
     kind: Kind,
+    letter: &str,
     logs: &Path,
 ) -> anyhow::Result<(Process, CatalogService)> {
     let stack = Stack::of(kind)?;
-    let (process, http) = start_catalog_service(&stack, "catalog-service-b", logs)?;
+    let name = format!("catalog-service-{letter}");
+    let (process, http) = start_catalog_service(&stack, &name, logs)?;
     Ok((process, CatalogService(http)))
+}
+
+/// Another order-service beside the world's.
+pub(super) fn another_order_service(
+    kind: Kind,
+    sink: &Sink,
+    letter: &str,
+    logs: &Path,
+) -> anyhow::Result<(Process, OrderService)> {
+    let stack = Stack::of(kind)?;
+    let (process, http) = start_order_service(&stack, sink, letter, logs)?;
+    Ok((process, OrderService(http)))
 }
 
 /// A second connect-worker beside the world's, without a connector.

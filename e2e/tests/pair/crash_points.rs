@@ -128,7 +128,7 @@ async fn a_catalog_service_frozen_while_it_holds_rows_gives_them_up(
     let placed = world.orders[0].place(&order).await?;
     frozen.reaches("catalog::locked").await?;
     frozen.signal(Signal::Freeze)?;
-    let (other, _) = world.second_catalog_service()?;
+    let (other, _) = world.another_catalog_service("b")?;
     becomes("the status", Status::Confirmed, async || {
         Ok(world.orders[0].order_by_id(placed.id).await?.status)
     })

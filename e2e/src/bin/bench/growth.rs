@@ -3,6 +3,7 @@
 mod curves;
 mod drain;
 mod history;
+mod partitions;
 mod products;
 mod read;
 mod recovery;
@@ -46,6 +47,10 @@ enum What {
     Recovery,
     /// The products in the catalog, and those that orders are for
     Products,
+    /// The partitions of each topic
+    Partitions,
+    /// The instances of each service
+    Instances,
 }
 
 pub(crate) async fn run(arguments: &Arguments, into: &Path) -> anyhow::Result<()> {
@@ -58,6 +63,8 @@ pub(crate) async fn run(arguments: &Arguments, into: &Path) -> anyhow::Result<()
             What::Tables => tables::run(arguments, into).await?,
             What::Recovery => recovery::run(arguments, into).await?,
             What::Products => products::run(arguments, into).await?,
+            What::Partitions => partitions::partitions(arguments, into).await?,
+            What::Instances => partitions::instances(arguments, into).await?,
         }
     }
     Ok(())
