@@ -11,9 +11,11 @@ use crate::Databases;
 use crate::hub::Hub;
 
 /// Orders of one look.
-const BATCH: usize = 500;
+const BATCH: usize = 2_048;
 /// Between two looks, while orders arrive; as long as that a row may be visible unnoticed.
 const SOON: Duration = Duration::from_millis(20);
+/// After a look, so many times what it took: the databases are there for the pair.
+const REST: u32 = 9;
 /// While nothing comes of looking.
 const LATER: Duration = Duration::from_millis(320);
 /// Stock is summed again at the earliest after this, and after so many times what it took.
@@ -44,7 +46,7 @@ impl Prover {
             let begun = Instant::now();
             pause = match self.look().await {
                 Ok(0) => (pause * 2).min(LATER),
-                Ok(_) => SOON.max(begun.elapsed()),
+                Ok(_) => SOON.max(begun.elapsed() * REST),
                 Err(error) => {
                     tracing::debug!(%error, "the rows cannot be read");
                     LATER

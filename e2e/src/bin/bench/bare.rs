@@ -34,13 +34,31 @@ pub(crate) async fn run(
     orders: usize,
     in_flight: usize,
 ) -> anyhow::Result<Run> {
-    let kafka = kafka.to_owned();
-    tokio::task::spawn_blocking(move || produce(&kafka, topics, orders, in_flight)).await?
+    run_compressed(kafka, topics, orders, in_flight, "none").await
 }
 
-fn produce(kafka: &str, topics: Topics, orders: usize, in_flight: usize) -> anyhow::Result<Run> {
-    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+/// As [`run`], with this `compression.type`.
+pub(crate) async fn run_compressed(
+    kafka: &str,
+    topics: Topics,
+    orders: usize,
+    in_flight: usize,
+    codec: &'static str,
+) -> anyhow::Result<Run> {
+    let mut client = ClientConfig::new();
+    client
         .set("bootstrap.servers", kafka)
+        .set("compression.type", codec);
+    tokio::task::spawn_blocking(move || produce(&mut client, topics, orders, in_flight)).await?
+}
+
+fn produce(
+    client: &mut ClientConfig,
+    topics: Topics,
+    orders: usize,
+    in_flight: usize,
+) -> anyhow::Result<Run> {
+    let producer: ThreadedProducer<DefaultProducerContext> = client
         .set("transactional.id", "bench-bare")
         .set("partitioner", "murmur2_random")
         .set("linger.ms", "0")

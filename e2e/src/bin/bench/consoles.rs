@@ -1,15 +1,17 @@
-//! What the console costs the pair: the same load without one, with one that nobody looks at, and
-//! with one that is open in many browsers, in turn.
+//! What the console costs the pair: the same load without one, with one that nobody looks at, one
+//! that is open in one browser, and one that is open in many, in turn.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use e2e::{Http, Kind, World};
 use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 
 use crate::measure::{count, median_of};
+use crate::report::{self, Table, figure};
 use crate::{backlog, load};
 
 /// Until the first events are through.
@@ -31,7 +33,7 @@ pub(crate) struct Arguments {
     connections: usize,
 }
 
-pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: &Arguments, into: &Path) -> anyhow::Result<()> {
     let world = World::start(Kind::WorkerMariadb).await?;
     crate::stock_up(&world).await?;
     let (process, console) = world.console()?;
@@ -43,28 +45,35 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         process.start_again()?;
         process.complete(&console).await?;
         let unseen = pair.load().await?;
-        let pages = open(&console, arguments.pages).await?;
-        let seen = pair.load().await?;
-        ensure!(!pages.is_empty(), "no page was open");
-        drop(pages);
+        let seen = pair.load_with_pages(&console, 1).await?;
+        let seen_by_many = pair.load_with_pages(&console, arguments.pages).await?;
+        let rates = [without, unseen, seen, seen_by_many];
         eprintln!(
-            "round {round} of {}: orders/s {without:.0}, {unseen:.0}, {seen:.0}",
+            "round {round} of {}: orders/s {rates:.0?}",
             arguments.rounds
         );
-        rounds.push([without, unseen, seen]);
+        rounds.push(rates);
     }
-    println!("| orders/s, placed, decided and written | median | against none |");
-    println!("|---|---|---|");
+    let title = format!(
+        "The pair beside a console, median of {} rounds",
+        arguments.rounds
+    );
+    let columns = ["", "placed, decided and written", "against no console"];
+    let mut table = Table::new(title, &columns);
     let names = [
         "no console",
         "a console, no page",
+        "a console, 1 page",
         &format!("a console, {} pages", arguments.pages),
     ];
     for (place, name) in names.into_iter().enumerate() {
-        let rate = median_of(&rounds, |rates| rates[place]);
-        let ratio = median_of(&rounds, |rates| rates[place] / rates[0]);
-        println!("| {name} | {rate:.0}/s | {ratio:.2} |");
+        table.row([
+            name.into(),
+            figure(median_of(&rounds, |rates| rates[place]), "/s"),
+            figure(median_of(&rounds, |rates| rates[place] / rates[0]), ""),
+        ]);
     }
+    report::save(into, "consoles", &[table], &[])?;
     world.stop().await
 }
 
@@ -83,6 +92,13 @@ impl<'a> Pair<'a> {
             arguments,
             placed: 0,
         })
+    }
+
+    async fn load_with_pages(&mut self, console: &Http, pages: usize) -> anyhow::Result<f64> {
+        let pages = open(console, pages).await?;
+        let rate = self.load().await?;
+        drop(pages);
+        Ok(rate)
     }
 
     /// Orders per second, until the last of them is decided and in the database.

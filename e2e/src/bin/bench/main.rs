@@ -11,6 +11,7 @@ mod actix;
 mod backlog;
 mod bare;
 mod catalog;
+mod compression;
 mod consoles;
 mod footprint;
 mod growth;
@@ -83,6 +84,8 @@ enum What {
     Growth(growth::Arguments),
     /// The whole pair, with many consoles open and with none.
     Consoles(consoles::Arguments),
+    /// What compression of the records costs and saves.
+    Compression(compression::Arguments),
     /// A backlog drained, and `verify` on it.
     Verify(verify::Arguments),
     /// Serves what the order-service answers, without Kafka.
@@ -99,6 +102,7 @@ Examples:
   cargo xtask bench --only catalog,sink --orders 50000
   cargo xtask bench growth tables --largest 10000000
   cargo xtask bench consoles --pages 50
+  cargo xtask bench compression
   cargo xtask bench verify --orders 1000000";
 
 #[tokio::main]
@@ -106,7 +110,8 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     shared::service::report(match &arguments.what {
         Some(What::Growth(growth)) => growth::run(growth, &arguments.into).await,
-        Some(What::Consoles(arguments)) => consoles::run(arguments).await,
+        Some(What::Consoles(what)) => consoles::run(what, &arguments.into).await,
+        Some(What::Compression(what)) => compression::run(what, &arguments.into).await,
         Some(What::Verify(arguments)) => verify::run(arguments).await,
         Some(What::Actix(arguments)) => actix::run(arguments).await,
         None => overview(&arguments).await,
