@@ -19,12 +19,21 @@ pub struct Record {
 }
 
 /// Reads records. A topic repeats its schema in every record, so a schema is parsed once
-/// and recognised by its bytes from then on.
+/// and recognised by its bytes from then on; where the last record had it as well, by a
+/// comparison alone.
 #[derive(Debug)]
 pub struct Decoder {
     rules: Rules,
     enveloped: bool,
     schemas: HashMap<Box<str>, Arc<Schema>>,
+    last: Option<Beginning>,
+}
+
+/// An envelope up to its payload, as a topic has it in one record after the other.
+#[derive(Debug)]
+struct Beginning {
+    bytes: Box<[u8]>,
+    schema: Arc<Schema>,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +52,7 @@ impl Decoder {
             rules,
             enveloped: true,
             schemas: HashMap::new(),
+            last: None,
         }
     }
 
@@ -61,16 +71,32 @@ impl Decoder {
             let json: &RawValue = first_value(bytes)?;
             return schemaless_record(json.get());
         }
+        if let Some((schema, json)) = self.like_the_last(bytes) {
+            let value = payload::convert(&schema, json, self.rules)?;
+            let schema = Some(schema);
+            return Ok(Some(Record { schema, value }));
+        }
         let envelope = envelope(bytes)?;
         if envelope.schema.get() == "null" {
             return schemaless_record(envelope.payload.get());
         }
         let schema = self.schema(envelope.schema.get())?;
+        self.last = beginning(bytes, &envelope, &schema);
         let value = payload::convert(&schema, envelope.payload.get(), self.rules)?;
         Ok(Some(Record {
             schema: Some(schema),
             value,
         }))
+    }
+
+    /// The payload of an envelope that begins like the last one.
+    fn like_the_last<'b>(&self, bytes: &'b [u8]) -> Option<(Arc<Schema>, &'b str)> {
+        let last = self.last.as_ref()?;
+        let rest = bytes.strip_prefix(&*last.bytes)?;
+        let json = first_value::<&RawValue>(rest).ok()?.get();
+        let behind = rest.get(offset(json, rest) + json.len()..)?;
+        let closed = behind.trim_ascii_start().starts_with(b"}");
+        closed.then(|| (Arc::clone(&last.schema), json))
     }
 
     fn schema(&mut self, json: &str) -> Result<Arc<Schema>, ConvertError> {
@@ -86,6 +112,20 @@ impl Decoder {
         self.schemas.insert(json.into(), Arc::clone(&schema));
         Ok(schema)
     }
+}
+
+/// None where the payload comes first.
+fn beginning(bytes: &[u8], envelope: &Envelope<'_>, schema: &Arc<Schema>) -> Option<Beginning> {
+    let payload = offset(envelope.payload.get(), bytes);
+    (offset(envelope.schema.get(), bytes) < payload).then(|| Beginning {
+        bytes: bytes[..payload].into(),
+        schema: Arc::clone(schema),
+    })
+}
+
+/// Where a part of a whole begins.
+fn offset(part: &str, whole: &[u8]) -> usize {
+    part.as_ptr().addr() - whole.as_ptr().addr()
 }
 
 fn schemaless_record(json: &str) -> Result<Option<Record>, ConvertError> {

@@ -550,3 +550,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_record_is_read_the_same_whatever_was_read_before() {
+    let records = [
+        r#"{"schema":{"type":"int64"},"payload":1}"#,
+        r#"{"schema":{"type":"int64"},"payload":2}"#,
+        r#"{"schema":{"type":"int64"},"payload":  3  } behind"#,
+        r#"{"schema":{"type":"int64"},"payload":  4  "#,
+        r#"{"schema":{"type":"int64"},"payload":"text"}"#,
+        r#"{"schema":{"type":"int64"},"payload":5,"more":6}"#,
+        r#"{"schema":{"type":"int64"},"payload":7,"schema":{"type":"string"}}"#,
+        r#"{"schema":{"type":"int64"},"payload":  [[]],"payload":8}"#,
+        r#"{"schema":{"type":"int64"},"payload":tru}"#,
+        r#"{"schema":{"type":"string"},"payload":"a"}"#,
+        r#"{"payload":9,"schema":{"type":"int64"}}"#,
+        r#"{"schema":{"type":"int64","optional":true},"payload":null}"#,
+        r#"{"schema":{"type":"int64"},"payload":null}"#,
+        r#"{"schema":null,"payload":null}"#,
+    ];
+    let describe = |read: Result<Option<Record>, ConvertError>| match read {
+        Ok(record) => format!("{record:?}"),
+        Err(error) => error.to_string(),
+    };
+    for first in records {
+        let mut decoder = Decoder::new(STRICT);
+        decoder.decode(Some(first.as_bytes())).ok();
+        for next in records {
+            let read = decoder.decode(Some(next.as_bytes()));
+            assert_eq!(describe(read), describe(decode(STRICT, next)), "{next}");
+        }
+    }
+}

@@ -69,6 +69,9 @@ fn integer(node: Node<'_>) -> (i128, bool) {
     let Node::Number(text) = node else {
         return (0, false);
     };
+    if let Ok(number) = text.parse::<i64>() {
+        return (number.into(), true);
+    }
     if let Ok(number) = text.parse::<i128>() {
         return (number, true);
     }
