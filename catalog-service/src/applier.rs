@@ -11,7 +11,7 @@ mod outcome;
 mod spans;
 
 use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message, OwnedMessage};
@@ -20,7 +20,9 @@ use shared::backoff::Backoff;
 use shared::contract::Delta;
 use shared::crash_point;
 use shared::http::Dependency;
-use shared::kafka::{BatchConsumer, BatchLimits, FactProducer, received_trace, trace_id};
+use shared::kafka::{
+    BETWEEN_EVENTS, BatchConsumer, BatchLimits, FactProducer, received_trace, trace_id,
+};
 use shared::traces::{self, Traces};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -36,9 +38,6 @@ use crate::metrics::Metrics;
 use crate::settings::{Settings, Topics};
 
 const CLIENT_ID: &str = "catalog-service";
-/// What the consumer reports is not the broker's state but an event of the past: to wait longer
-/// after each would leave a broker that is back unread until all of them are worked off.
-const BETWEEN_EVENTS: Duration = Duration::from_millis(50);
 
 pub struct Applier {
     consumer: BatchConsumer,
@@ -159,24 +158,25 @@ impl Applier {
         crash_point("catalog::committed");
         let decisions = in_their_places(&decoded, applied);
         spans.decided(&decoded, &decisions);
-        let facts = &self.topics.order_outcomes.name;
+        let bad = |decision: &&Decision| matches!(decision, Decision::Bad(_));
+        let dead_letters = decisions.iter().filter(bad).count();
+        let topic = &self.topics.order_outcomes.name;
         let consumed = self.in_hand.iter().zip(&decisions).enumerate();
         let records: Vec<_> = consumed
             .filter_map(|(at, (record, decision))| {
-                outcome(&self.topics, record, decision, || spans.fact(at, facts))
+                outcome(&self.topics, record, decision, || spans.fact(at, topic))
             })
             .collect();
-        self.producer.send_all(&records).await?;
+        let facts = records.len() - dead_letters;
+        self.producer.send_all(records).await?;
         tell(&self.in_hand, &decoded, &decisions);
         crash_point("catalog::published");
         self.consumer.commit(&self.in_hand);
         self.metrics
             .observe_batch(&decoded, &decisions, begun.elapsed());
-        let bad = |decision: &&Decision| matches!(decision, Decision::Bad(_));
-        let dead_letters = decisions.iter().filter(bad).count();
         let handled = Handled {
             records: self.in_hand.len(),
-            facts: records.len() - dead_letters,
+            facts,
             dead_letters,
         };
         self.in_hand.clear();

@@ -11,7 +11,7 @@ mod settings;
 mod topics;
 
 pub use broker::watch_broker;
-pub use consumer::{BatchConsumer, BatchLimits};
+pub use consumer::{BETWEEN_EVENTS, BatchConsumer, BatchLimits};
 pub use dead_letters::{
     DeadLetterTopic, Letter, LetterAddress, LetterForm, NotReplayable, Replay, dead_letter,
     dead_letter_with,

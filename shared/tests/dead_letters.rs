@@ -72,7 +72,7 @@ impl Scene {
             }
         }
         let producer = FactProducer::new(&self.letters.kafka, "test").unwrap();
-        producer.send_all(&records).await.unwrap();
+        producer.send_all(records).await.unwrap();
     }
 
     async fn page(&self, after: Option<LetterAddress>, limit: usize) -> Vec<Letter> {

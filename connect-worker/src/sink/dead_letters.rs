@@ -65,7 +65,7 @@ impl DeadLetters {
                     .insert(FactProducer::new(&self.kafka, &client)?)
             }
         };
-        producer.send_all(&letters).await
+        producer.send_all(letters).await
     }
 
     fn letter(&self, message: &impl Message, reason: &BadRecord) -> OutRecord {

@@ -8,7 +8,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use sea_orm::{DatabaseConnection, DbErr};
 use shared::crash_point;
 use shared::database;
-use shared::kafka::{BatchConsumer, KafkaSettings, TopicError};
+use shared::kafka::{BETWEEN_EVENTS, BatchConsumer, KafkaSettings, TopicError};
 use shared::settings::{DatabaseSettings, Secret};
 use shared::traces::{self, Span, Traces};
 use tokio_util::sync::CancellationToken;
@@ -133,7 +133,7 @@ impl Task {
             Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, "nothing to be had from the broker");
-                return Ok(wait(BROKER_DELAY, stop)
+                return Ok(wait(BETWEEN_EVENTS, stop)
                     .await
                     .map_or(Step::Stopped, |()| Step::Waited));
             }

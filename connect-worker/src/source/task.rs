@@ -291,7 +291,8 @@ impl Task {
             }
         }
         self.ensure_topics(&records).await?;
-        let sent = self.producer.send_all(&records).await;
+        let topics: BTreeSet<_> = records.iter().map(|record| record.topic.clone()).collect();
+        let sent = self.producer.send_all(records).await;
         sent.map_err(|error| match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
                 let text = format!(
@@ -302,7 +303,6 @@ impl Task {
             }
             _ => Trouble::Broker(error.to_string()),
         })?;
-        let topics: BTreeSet<_> = records.into_iter().map(|record| record.topic).collect();
         self.active.add(&self.id.connector, topics);
         Ok(())
     }

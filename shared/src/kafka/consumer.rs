@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
@@ -43,6 +44,10 @@ pub struct BatchConsumer {
     group: String,
     limits: BatchLimits,
 }
+
+/// What the consumer reports is not the broker's state but an event of the past: to wait longer
+/// after each would leave a broker that is back unread until all of them are worked off.
+pub const BETWEEN_EVENTS: Duration = Duration::from_millis(50);
 
 /// How often librdkafka counts how far a consumer is behind, in milliseconds.
 const STATISTICS: &str = "5000";
