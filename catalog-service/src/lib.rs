@@ -39,11 +39,16 @@ use crate::duties::{Duties, watch_database};
 /// for.
 pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     settings.kafka.validate()?;
-    let traces = Traces::from_env("catalog-service")?;
     let db = shared::database::connect(&settings.database).await;
     let db = db
         .map_err(ConnectError::from)
         .context("setting `database.url`")?;
+    assemble(settings, db)
+}
+
+/// Not async: what is would be compiled anew in every program that awaits it.
+fn assemble(settings: Settings, db: DatabaseConnection) -> anyhow::Result<Service> {
+    let traces = Traces::from_env("catalog-service")?;
     let health = Health::default();
     let metrics = Metrics::default();
     let mut registry = Registry::default();

@@ -83,25 +83,33 @@ struct Looks {
 pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     check(&settings)?;
     let client = client(&settings)?;
-    let hub = Arc::new(Hub::default());
     let audit = Arc::new(Audit::default());
-    let shop = Arc::new(Shop::new(client.clone(), &settings, Arc::clone(&audit)));
-    let databases = Databases::open(&settings).await?;
-    let prover = Prover {
-        audit: Arc::clone(&audit),
-        hub: Arc::clone(&hub),
-        databases: databases.clone(),
-    };
     let looks = Looks {
-        databases,
-        audit: Arc::clone(&audit),
-        shop: Arc::clone(&shop),
+        databases: Databases::open(&settings).await?,
+        shop: Arc::new(Shop::new(client.clone(), &settings, Arc::clone(&audit))),
+        audit,
     };
     let race = Race::new(&settings, client.clone(), looks.clone()).await?;
+    assemble(settings, client, looks, race)
+}
+
+/// Not async: what is would be compiled anew in every program that awaits it.
+fn assemble(
+    settings: Settings,
+    client: Client,
+    looks: Looks,
+    race: Option<Arc<Race>>,
+) -> anyhow::Result<Service> {
+    let hub = Arc::new(Hub::default());
+    let prover = Prover {
+        audit: Arc::clone(&looks.audit),
+        hub: Arc::clone(&hub),
+        databases: looks.databases.clone(),
+    };
     let mut tasks = Tasks::default();
     let console = Data::new(Console {
         hub: Arc::clone(&hub),
-        shop: Arc::clone(&shop),
+        shop: Arc::clone(&looks.shop),
         race: race.clone(),
         drain: tasks.drain_signal(),
     });
@@ -119,7 +127,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     let follower = Follower {
         kafka: settings.kafka.clone(),
         topics: settings.topics.clone(),
-        audit: Arc::clone(&audit),
+        audit: Arc::clone(&looks.audit),
         stop: tasks.stop_signal(),
     };
     tasks.spawn("audit", spawn_blocking(move || follower.run()));

@@ -34,11 +34,16 @@ const DATABASE_PROBE: Duration = Duration::from_secs(5);
 /// taken port and on settings that cannot work.
 pub async fn start(settings: Settings) -> anyhow::Result<Service> {
     settings.kafka.validate()?;
-    let traces = Traces::from_env("order-service")?;
     let database = database::connect(&settings.database)
         .await
         .map_err(ConnectError::from)
         .context("setting `database.url`")?;
+    assemble(settings, database)
+}
+
+/// Not async: what is would be compiled anew in every program that awaits it.
+fn assemble(settings: Settings, database: DatabaseConnection) -> anyhow::Result<Service> {
+    let traces = Traces::from_env("order-service")?;
     let health = Health::default();
     let mut registry = Registry::default();
     database::register_pool(&mut registry, &database, &settings.database);
