@@ -42,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
             .put(&details.map_err(|errors| anyhow::anyhow!("{errors:?}"))?)
             .await?;
     }
-    for size in [100, 500, 2_000] {
+    for size in [100, 500, 2_048] {
         measure(&catalog, size).await?;
     }
     Ok(())

@@ -57,7 +57,7 @@ impl Default for Topics {
 
 impl Default for ApplierSettings {
     fn default() -> Self {
-        Self { max_batch: 2_000 }
+        Self { max_batch: 2_048 }
     }
 }
 

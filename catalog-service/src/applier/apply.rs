@@ -9,6 +9,15 @@ use crate::entities::{Entry, EntryKind, Product, Reference};
 use crate::metrics::Metrics;
 use crate::store::{self, Fault, Patience};
 
+/// How much of the ledger a transaction reads before it writes there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Only what is released. What is reserved is new, as nearly always; where it is not, the
+    /// ledger's primary key says so, and everything is undone.
+    ForReleases,
+    ForAll,
+}
+
 /// Applies deltas in their order, in one transaction, and returns one decision for each.
 ///
 /// If the database refuses the data, bisecting finds the guilty deltas and applies the
@@ -44,8 +53,12 @@ async fn apply_despite_rivals(
     metrics: &Metrics,
 ) -> Result<Vec<Decision>, DbErr> {
     let mut patience = Patience::new(&metrics.conflicts);
+    let mut look = Look::ForReleases;
     loop {
-        match apply_once(db, deltas).await {
+        match apply_once(db, deltas, look).await {
+            Err(error) if look == Look::ForReleases && Fault::of(&error) == Fault::Conflict => {
+                look = Look::ForAll;
+            }
             Err(error) if patience.outlasts(&error).await => {}
             result => return result,
         }
@@ -55,7 +68,7 @@ async fn apply_despite_rivals(
 /// What would become of a delta now. Nothing is changed.
 pub async fn rehearse(db: &DatabaseConnection, delta: &Delta) -> Result<Decision, DbErr> {
     let transaction = store::begin(db).await?;
-    let plan = write(&transaction, std::slice::from_ref(delta)).await;
+    let plan = write(&transaction, std::slice::from_ref(delta), Look::ForAll).await;
     transaction.rollback().await?;
     match plan.map(|mut plan| plan.decisions.pop()) {
         Ok(decision) => Ok(decision.unwrap_or(Decision::Applied(None))),
@@ -66,17 +79,25 @@ pub async fn rehearse(db: &DatabaseConnection, delta: &Delta) -> Result<Decision
     }
 }
 
-async fn apply_once(db: &DatabaseConnection, deltas: &[Delta]) -> Result<Vec<Decision>, DbErr> {
+async fn apply_once(
+    db: &DatabaseConnection,
+    deltas: &[Delta],
+    look: Look,
+) -> Result<Vec<Decision>, DbErr> {
     if deltas.is_empty() {
         return Ok(Vec::new());
     }
     let transaction = store::begin(db).await?;
-    let plan = write(&transaction, deltas).await?;
+    let plan = write(&transaction, deltas, look).await?;
     transaction.commit().await?;
     Ok(plan.decisions)
 }
 
-async fn write(transaction: &DatabaseTransaction, deltas: &[Delta]) -> Result<Plan, DbErr> {
+async fn write(
+    transaction: &DatabaseTransaction,
+    deltas: &[Delta],
+    look: Look,
+) -> Result<Plan, DbErr> {
     let ids = deltas.iter().map(|delta| delta.product_id).collect();
     let products = store::lock_products(transaction, &ids).await?;
     let view = View {
@@ -84,7 +105,7 @@ async fn write(transaction: &DatabaseTransaction, deltas: &[Delta]) -> Result<Pl
             .values()
             .map(|product| (product.product_id, product.qty))
             .collect(),
-        ledger: ledger_of(transaction, deltas).await?,
+        ledger: ledger_of(transaction, deltas, look).await?,
     };
     crash_point("catalog::locked");
     let now = Timestamp::now();
@@ -98,8 +119,11 @@ async fn write(transaction: &DatabaseTransaction, deltas: &[Delta]) -> Result<Pl
 async fn ledger_of(
     transaction: &DatabaseTransaction,
     deltas: &[Delta],
+    look: Look,
 ) -> Result<HashMap<(OrderId, DeltaKind), Movement>, DbErr> {
-    let orders: BTreeSet<_> = deltas.iter().map(|delta| delta.order_id).collect();
+    let is_due = |delta: &&Delta| look == Look::ForAll || delta.kind == DeltaKind::Release;
+    let due = deltas.iter().filter(is_due);
+    let orders: BTreeSet<_> = due.map(|delta| delta.order_id).collect();
     let references: Vec<_> = orders.into_iter().map(Reference::order).collect();
     let entries = store::order_entries(transaction, &references).await?;
     let movements = entries.iter().map(Movement::try_from);

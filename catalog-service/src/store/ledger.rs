@@ -2,7 +2,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult};
 use shared::contract::{ProductId, Timestamp};
 
-use super::pieces;
+use super::{lists, pieces};
 use crate::entities::{Entry, EntryKind, Reference, StockLedger};
 
 const COLUMNS: [StockLedger; 7] = [
@@ -48,9 +48,9 @@ pub async fn order_entries(
 ) -> Result<Vec<Entry>, DbErr> {
     let mut entries = Vec::new();
     let kinds = [EntryKind::Reserve, EntryKind::Release];
-    for orders in pieces(orders) {
+    for orders in lists(orders) {
         let statement = select()
-            .and_where(Expr::col(StockLedger::Reference).is_in(orders.iter().cloned()))
+            .and_where(Expr::col(StockLedger::Reference).is_in(orders))
             .and_where(Expr::col(StockLedger::Kind).is_in(kinds))
             .take();
         entries.extend(all(transaction, &statement).await?);

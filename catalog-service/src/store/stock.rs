@@ -4,7 +4,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, LockType, OnConflict, Order, Query, Se
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult};
 use shared::contract::ProductId;
 
-use super::pieces;
+use super::{lists, pieces};
 use crate::entities::{Product, Stock};
 
 const COLUMNS: [Stock; 5] = [
@@ -30,9 +30,9 @@ pub async fn lock_products(
 ) -> Result<BTreeMap<ProductId, Product>, DbErr> {
     let ids: Vec<_> = ids.iter().copied().collect();
     let mut products = BTreeMap::new();
-    for ids in pieces(&ids) {
+    for ids in lists(&ids) {
         let statement = select()
-            .and_where(Expr::col(Stock::ProductId).is_in(ids.iter().copied()))
+            .and_where(Expr::col(Stock::ProductId).is_in(ids))
             .order_by(Stock::ProductId, Order::Asc)
             .lock(LockType::Update)
             .take();

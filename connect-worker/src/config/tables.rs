@@ -10,7 +10,7 @@ use super::{FieldFilter, InsertMode, KeyMode, TableKinds, TimeZones, TimestampFi
 use crate::transforms::whole;
 
 /// Rows per statement where `batch.size` does not say. More gains no speed and takes memory.
-pub(super) const LARGEST_STATEMENT: usize = 256;
+pub(super) const LARGEST_STATEMENT: usize = 1_024;
 
 pub(super) const INSERT_MODES: [(&str, InsertMode); 3] = [
     ("insert", InsertMode::Insert),

@@ -10,7 +10,7 @@ use super::task::TaskId;
 use crate::config::SinkConfig;
 
 /// Records per batch, and so per transaction.
-const BATCH_RECORDS: usize = 1_000;
+const BATCH_RECORDS: usize = 1_024;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// As Java's consumer has it for subscriptions by pattern.
 const INTERNAL: [&str; 2] = ["__consumer_offsets", "__transaction_state"];

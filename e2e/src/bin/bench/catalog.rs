@@ -18,7 +18,7 @@ const RUNS: usize = 5;
 /// Orders in each transaction of the backlog.
 const IN_FLIGHT: usize = 1_000;
 /// As the service's `applier.max_batch`.
-const BATCH: usize = 2_000;
+const BATCH: usize = 2_048;
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<Findings> {
