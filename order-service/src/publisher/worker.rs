@@ -21,7 +21,11 @@ use crate::metrics::PublishMetrics;
 const OPENING: Duration = Duration::from_secs(5);
 /// How long to wait for work before looking after a lost session.
 const IDLE: Duration = Duration::from_secs(1);
-const LONGEST_GATHERING: Duration = Duration::from_millis(10);
+/// How long to wait for one who was just answered, and for all of them.
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_GATHERING: Duration = Duration::from_millis(25);
+/// Between two looks at who is back: to be woken by each would cost more than their orders do.
+const LOOK: Duration = Duration::from_micros(200);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublisherStopped {
@@ -67,11 +71,12 @@ impl Worker {
         };
         commits.reopen_if_lost()?;
         let mut gathering = Gathering::default();
-        while let Some(batch) = runtime.block_on(queue.next_batch(gathering)) {
+        while let Some(mut batch) = runtime.block_on(queue.next_batch()) {
             if batch.is_empty() {
                 commits.reopen_if_lost()?;
                 continue;
             }
+            queue.gather(&mut batch, gathering);
             let (size, begun) = (batch.len(), Instant::now());
             commits.commit(batch)?;
             gathering = Gathering::after(size + queue.jobs.len(), begun.elapsed());
@@ -90,43 +95,63 @@ struct Queue {
 impl Queue {
     /// Everything that waits, as soon as anything does; nothing after a while, so that a
     /// lost session is noticed without traffic; `None` when told to stop and all is done.
-    async fn next_batch(&mut self, gathering: Gathering) -> Option<Vec<Job>> {
+    async fn next_batch(&mut self) -> Option<Vec<Job>> {
         let mut batch = Vec::new();
         tokio::select! {
             biased;
-            taken = self.jobs.recv_many(&mut batch, self.max) => if taken == 0 { return None },
-            () = self.stop.cancelled() => return None,
-            () = tokio::time::sleep(IDLE) => return Some(batch),
+            taken = self.jobs.recv_many(&mut batch, self.max) => (taken > 0).then_some(batch),
+            () = self.stop.cancelled() => None,
+            () = tokio::time::sleep(IDLE) => Some(batch),
         }
-        let deadline = Instant::now() + gathering.patience;
-        while batch.len() < gathering.expected.min(self.max) {
-            let room = self.max - batch.len();
-            let more = self.jobs.recv_many(&mut batch, room);
-            match tokio::time::timeout_at(deadline, more).await {
-                Ok(taken) if taken > 0 => {}
-                _ => break,
+    }
+
+    /// Adds those who come back in time. Blocks.
+    fn gather(&mut self, batch: &mut Vec<Job>, gathering: Gathering) {
+        let begun = Instant::now();
+        let (mut last, mut found) = (begun, batch.len());
+        loop {
+            self.add_waiting(batch);
+            if batch.len() > found {
+                (last, found) = (Instant::now(), batch.len());
             }
+            let are_all_back = found >= gathering.expected.min(self.max);
+            if are_all_back
+                || last.elapsed() >= gathering.pause
+                || begun.elapsed() >= gathering.longest
+            {
+                return;
+            }
+            std::thread::sleep(LOOK);
         }
-        Some(batch)
+    }
+
+    fn add_waiting(&mut self, batch: &mut Vec<Job>) {
+        while batch.len() < self.max
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            batch.push(job);
+        }
     }
 }
 
 /// Clients that were just answered often come back at once. Without waiting for them, they
 /// would miss the next transaction, and two half-empty ones would take turns for ever.
 ///
-/// The wait ends when all are back that were there, and is a fraction of the commit that
-/// they waited for.
+/// The wait ends when all are back that were there, when nobody has come for a fraction of the
+/// commit that they waited for, or when it has taken as long as that commit.
 #[derive(Clone, Copy, Default)]
 struct Gathering {
     expected: usize,
-    patience: Duration,
+    pause: Duration,
+    longest: Duration,
 }
 
 impl Gathering {
     fn after(expected: usize, commit: Duration) -> Self {
         Self {
             expected,
-            patience: (commit / 4).min(LONGEST_GATHERING),
+            pause: (commit / 4).min(LONGEST_PAUSE),
+            longest: commit.min(LONGEST_GATHERING),
         }
     }
 }
@@ -278,26 +303,52 @@ mod tests {
         )
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn who_was_just_answered_is_waited_for_but_not_long() {
+    fn order(sender: &mpsc::Sender<Job>) {
+        let sent = sender.try_send(crate::publisher::job::tests::any());
+        assert!(sent.is_ok());
+    }
+
+    fn gathered(queue: &mut Queue, gathering: Gathering) -> (usize, Duration) {
+        let (mut batch, begun) = (Vec::new(), Instant::now());
+        queue.gather(&mut batch, gathering);
+        (batch.len(), begun.elapsed())
+    }
+
+    #[test]
+    fn who_was_just_answered_is_waited_for_but_not_long() {
         let (sender, mut queue) = queue();
-        let gathering = Gathering::after(2, Duration::from_millis(8));
-        sender
-            .send(crate::publisher::job::tests::any())
-            .await
-            .unwrap();
-        let begun = Instant::now();
-        assert_eq!(queue.next_batch(gathering).await.unwrap().len(), 1);
-        assert_eq!(begun.elapsed(), Duration::from_millis(2));
-        for _ in 0..2 {
+        order(&sender);
+        let commit = Duration::from_millis(8);
+        let (size, took) = gathered(&mut queue, Gathering::after(2, commit));
+        assert_eq!(size, 1);
+        assert!(took >= commit / 4, "{took:?}");
+    }
+
+    #[test]
+    fn who_keeps_coming_is_waited_for_until_all_are_back_or_it_takes_too_long() {
+        let (sender, mut queue) = queue();
+        let all = Gathering {
+            expected: 4,
+            pause: Duration::from_secs(60),
+            longest: Duration::from_secs(60),
+        };
+        let coming = std::thread::spawn(move || {
+            for _ in 0..4 {
+                std::thread::sleep(Duration::from_millis(1));
+                order(&sender);
+            }
             sender
-                .send(crate::publisher::job::tests::any())
-                .await
-                .unwrap();
-        }
-        let begun = Instant::now();
-        assert_eq!(queue.next_batch(gathering).await.unwrap().len(), 2);
-        assert_eq!(begun.elapsed(), Duration::ZERO);
+        });
+        let (size, took) = gathered(&mut queue, all);
+        assert_eq!(size, 4);
+        assert!(took < all.pause, "{took:?}");
+
+        let sender = coming.join().unwrap();
+        order(&sender);
+        let longest = Duration::from_millis(5);
+        let (size, took) = gathered(&mut queue, Gathering { longest, ..all });
+        assert_eq!(size, 1);
+        assert!(took >= longest, "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -310,15 +361,9 @@ mod tests {
                 .unwrap();
         }
         queue.stop.cancel();
-        assert_eq!(
-            queue.next_batch(Gathering::default()).await.unwrap().len(),
-            8
-        );
-        assert_eq!(
-            queue.next_batch(Gathering::default()).await.unwrap().len(),
-            1
-        );
-        assert!(queue.next_batch(Gathering::default()).await.is_none());
+        assert_eq!(queue.next_batch().await.unwrap().len(), 8);
+        assert_eq!(queue.next_batch().await.unwrap().len(), 1);
+        assert!(queue.next_batch().await.is_none());
     }
 
     #[test]
