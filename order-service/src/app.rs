@@ -2,12 +2,11 @@ use std::time::Duration;
 
 use shared::contract::{Delta, Order, OrderId, Timestamp};
 use shared::http::Problem;
-use shared::kafka::{record_headers, trace_id};
+use shared::kafka::trace_id;
 use shared::traces::{self, Span, Traces};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::PRODUCER;
 use crate::known_order::KnownOrder;
 use crate::publisher::{Publication, PublishError, Publisher};
 use crate::read_model::{ReadError, ReadModel};
@@ -50,11 +49,10 @@ impl App {
             span.set("order.id", order_id.to_string());
         }
         let own = span.as_ref().map(Span::trace_parent);
-        let headers = record_headers(PRODUCER, own.as_deref().unwrap_or(trace_parent));
         let publication = Publication {
             order,
             delta,
-            headers,
+            trace_parent: own.unwrap_or_else(|| trace_parent.to_owned()),
         };
         let result = self.publisher.publish(publication).await;
         traces::end(span, &result);

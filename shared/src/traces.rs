@@ -193,8 +193,13 @@ pub fn end<T, E: Display>(span: Option<Span>, result: &Result<T, E>) {
 }
 
 /// The place in its trace that a record came with, where that is sampled.
-pub fn sampled(headers: &impl Headers) -> Option<SpanContext> {
-    Some(context(received_trace(headers)?, true)).filter(SpanContext::is_sampled)
+fn sampled(headers: &impl Headers) -> Option<SpanContext> {
+    sampled_at(received_trace(headers)?)
+}
+
+/// The place in its trace that a well-formed `traceparent` names, where that is sampled.
+pub fn sampled_at(trace_parent: &str) -> Option<SpanContext> {
+    Some(context(trace_parent, true)).filter(SpanContext::is_sampled)
 }
 
 /// Of a well-formed `traceparent`; anything else has no place in a trace.

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use rdkafka::message::OwnedHeaders;
 use shared::contract::{Delta, Order};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -14,7 +13,8 @@ pub(crate) struct Publication {
     /// Absent for a cancellation.
     pub(crate) order: Option<Order>,
     pub(crate) delta: Delta,
-    pub(crate) headers: OwnedHeaders,
+    /// What its records carry on.
+    pub(crate) trace_parent: String,
 }
 
 /// A publication on its way through the queue.
@@ -126,7 +126,7 @@ pub(super) mod tests {
         let publication = Publication {
             order: None,
             delta,
-            headers: OwnedHeaders::new(),
+            trace_parent: String::new(),
         };
         let deadline = Instant::now() + patience;
         let (job, ticket) = Job::new(publication, deadline);

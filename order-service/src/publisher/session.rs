@@ -5,10 +5,11 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 use shared::crash_point;
-use shared::kafka::set_default;
+use shared::kafka::{record_headers, set_default};
 use tokio::time::Instant;
 
 use super::Publication;
+use crate::PRODUCER;
 use crate::settings::{PublisherSettings, Topics};
 
 /// How long one commit call may block.
@@ -108,13 +109,14 @@ impl Session<'_> {
         deadline: Instant,
     ) -> KafkaResult<()> {
         let topics = &self.settings.topics;
+        let headers = || record_headers(PRODUCER, &publication.trace_parent);
         if let Some(order) = &publication.order {
             let (key, payload) = (order.id.to_string(), order.encode());
             let record = BaseRecord::to(&topics.orders.name)
                 .partition(partition)
                 .key(&key)
                 .payload(&payload)
-                .headers(publication.headers.clone());
+                .headers(headers());
             self.enqueue(record, deadline)?;
         }
         let (key, payload) = (
@@ -124,7 +126,7 @@ impl Session<'_> {
         let record = BaseRecord::to(&topics.catalog_deltas.name)
             .key(&key)
             .payload(&payload)
-            .headers(publication.headers.clone());
+            .headers(headers());
         self.enqueue(record, deadline)
     }
 

@@ -3,7 +3,6 @@
 use prometheus_client::registry::Registry;
 use rdkafka::Message;
 use rdkafka::consumer::{Consumer, StreamConsumer};
-use rdkafka::message::OwnedHeaders;
 use rdkafka::mocking::MockCluster;
 use rdkafka::{Offset, TopicPartitionList};
 use shared::contract::{Delta, DeltaKind, OrderId, ProductId};
@@ -26,7 +25,7 @@ fn publication() -> Publication {
             kind: DeltaKind::Reserve,
             delta: -1,
         },
-        headers: OwnedHeaders::new(),
+        trace_parent: String::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use shared::backoff::Backoff;
 use shared::crash_point;
 use shared::http::Dependency;
-use shared::kafka::{received_trace, trace_id};
+use shared::kafka::trace_id;
 use shared::traces::{self, Traces};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
@@ -215,7 +215,7 @@ impl Commits<'_> {
         let publications: Vec<_> = self.in_doubt.iter().chain(claimed).collect();
         if !publications.is_empty() {
             let orders = publications.iter();
-            let orders = orders.filter_map(|each| traces::sampled(&each.headers));
+            let orders = orders.filter_map(|each| traces::sampled_at(&each.trace_parent));
             let span = self.traces.batch("send orders", publications.len(), orders);
             let committed = session.commit(&publications, partition, deadline);
             traces::end(span, &committed);
@@ -251,11 +251,10 @@ impl Commits<'_> {
         first: Option<&Job>,
     ) -> Result<(), PublisherStopped> {
         let first = first.map(|job| &job.publication);
-        let trace_parent = first.and_then(|order| received_trace(&order.headers));
         tracing::warn!(
             %error,
             order_id = first.map(|order| display(order.delta.order_id)),
-            trace_id = trace_parent.map(trace_id),
+            trace_id = first.map(|order| trace_id(&order.trace_parent)),
             "producer session lost; what it had not committed is sent again"
         );
         self.metrics.lost_sessions.inc();
