@@ -8,12 +8,12 @@ use std::future::Future;
 use std::time::Duration;
 
 use sea_orm::sea_query::{
-    Alias, Condition, Expr, ExprTrait, JoinType, Order as Direction, Query, SelectStatement,
+    Alias, Condition, Expr, ExprTrait, Func, JoinType, Order as Direction, Query, SelectStatement,
 };
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbErr, DeriveIden, FromQueryResult, QueryResult,
 };
-use shared::contract::{Order, OrderId, Status, UserId};
+use shared::contract::{Order, OrderId, UserId};
 use shared::http::Dependency;
 
 use crate::known_order::{Decision, KnownOrder};
@@ -61,12 +61,12 @@ enum Orders {
 enum OrderOutcomes {
     #[sea_orm(iden = "order_outcomes")]
     Table,
-    OrderId,
+    Id,
     Status,
     Reason,
 }
 
-/// The two outcomes an order may have, each in its own join.
+/// The two kinds of outcomes an order may have, each in its own join.
 const RESERVE: &str = "reserve";
 const RELEASE: &str = "release";
 
@@ -206,16 +206,11 @@ fn outcome(join: &'static str, column: OrderOutcomes) -> Expr {
 
 /// Orders with both outcomes an order may have, each at most once.
 fn select_orders() -> SelectStatement {
+    // By the facts' own key, which takes half the steps that their index by order does.
     let joined = |join: &'static str| {
-        let is_cancellation = outcome(join, OrderOutcomes::Status).eq(Status::Cancelled.as_str());
-        let wanted = if join == RELEASE {
-            is_cancellation
-        } else {
-            is_cancellation.not()
-        };
-        Condition::all()
-            .add(outcome(join, OrderOutcomes::OrderId).equals((Orders::Table, Orders::Id)))
-            .add(wanted)
+        let kind = Expr::cust(format!("':{join}'"));
+        let key = Func::cust("CONCAT").args([column(Orders::Id), kind]);
+        outcome(join, OrderOutcomes::Id).eq(key)
     };
     let order_columns = [
         Orders::Id,
