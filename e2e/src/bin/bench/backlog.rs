@@ -11,7 +11,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Where a look costs next to nothing.
 const LOOK_OFTEN: Duration = Duration::from_millis(10);
 /// Longer than any backlog takes.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Starts the catalog, then the sink, and times each from its first row to its last.
 pub(crate) async fn drain(world: &World, orders: usize) -> anyhow::Result<()> {
@@ -71,19 +71,20 @@ pub(crate) async fn rate(
     worked_off: impl AsyncFn() -> anyhow::Result<usize>,
     is_done: impl AsyncFn() -> anyhow::Result<bool>,
 ) -> anyhow::Result<f64> {
-    let (begun, at_first) = until("the first record is worked off", async || {
+    let first = async || {
         let (now, first) = (Instant::now(), worked_off().await?);
         Ok((first > 0).then_some((now, first)))
-    })
-    .await?;
-    let done = async || Ok(is_done().await?.then_some(()));
-    until("the last record is worked off", done).await?;
+    };
+    let (begun, at_first) = until("the first record is worked off", LOOK_OFTEN, first).await?;
+    let last = async || Ok(is_done().await?.then_some(()));
+    until("the last record is worked off", LOOK_OFTEN, last).await?;
     Ok(count(records.saturating_sub(at_first)) / begun.elapsed().as_secs_f64())
 }
 
 /// Looks until there is something to see.
 pub(crate) async fn until<T>(
     what: &str,
+    every: Duration,
     look: impl AsyncFn() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
     let deadline = Instant::now() + PATIENCE;
@@ -96,6 +97,6 @@ pub(crate) async fn until<T>(
             "{what}: not within {} s",
             PATIENCE.as_secs()
         );
-        tokio::time::sleep(LOOK_OFTEN).await;
+        tokio::time::sleep(every).await;
     }
 }

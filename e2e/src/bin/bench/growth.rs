@@ -2,7 +2,6 @@
 
 mod curves;
 mod drain;
-mod history;
 mod partitions;
 mod products;
 mod read;

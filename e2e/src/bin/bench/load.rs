@@ -35,6 +35,20 @@ pub(crate) async fn run(
     load.send(address, connections).await
 }
 
+/// Asks for each of these paths once; every answer must be a 200.
+pub(crate) async fn get(
+    address: SocketAddr,
+    paths: impl Iterator<Item = String>,
+    connections: usize,
+) -> anyhow::Result<Run> {
+    let request = |path| format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").into_bytes();
+    let requests: Vec<_> = paths.map(request).collect();
+    let count = requests.len();
+    Load::new(requests, 200, count)
+        .send(address, connections)
+        .await
+}
+
 /// The request of an order; the products take turns.
 pub(crate) fn order(address: SocketAddr, number: usize) -> Vec<u8> {
     let product = number % crate::PRODUCTS + 1;

@@ -13,11 +13,14 @@ mod bare;
 mod catalog;
 mod compression;
 mod consoles;
+mod end_to_end;
 mod footprint;
 mod growth;
+mod history;
 mod load;
 mod measure;
 mod post;
+mod reads;
 mod report;
 mod rows;
 mod sink;
@@ -74,6 +77,10 @@ enum Part {
     Catalog,
     /// A topic of orders: bare upserts, connect-worker, Kafka Connect
     Sink,
+    /// Reads: bare queries, the order-service
+    Reads,
+    /// From an order's 201 to its rows: one order at a time, at half of what the pair takes
+    EndToEnd,
     /// From start to ready, of each service
     Start,
 }
@@ -154,6 +161,8 @@ impl Part {
             Self::Post => post::run(arguments).await,
             Self::Catalog => catalog::run(arguments).await,
             Self::Sink => sink::run(arguments).await,
+            Self::Reads => reads::run(arguments).await,
+            Self::EndToEnd => end_to_end::run(arguments).await,
             Self::Start => start::run(arguments).await,
         }
     }
@@ -163,6 +172,8 @@ impl Part {
             Self::Post => "post",
             Self::Catalog => "catalog",
             Self::Sink => "sink",
+            Self::Reads => "reads",
+            Self::EndToEnd => "end-to-end",
             Self::Start => "start",
         }
     }

@@ -11,7 +11,6 @@ use futures_util::future::try_join_all;
 use super::Arguments;
 use super::curves::Curves;
 use super::drain::{Reader, drain, rate};
-use super::read::address;
 use crate::load;
 use crate::measure::{Run, count};
 
@@ -118,7 +117,7 @@ pub(super) async fn instances(arguments: &Arguments, into: &Path) -> anyhow::Res
 /// Places orders with several services at once, which share them and the connections.
 async fn place(services: &[&Http], orders: usize) -> anyhow::Result<Run> {
     let each = services.len();
-    let addresses = services.iter().map(|service| address(service));
+    let addresses = services.iter().map(|service| crate::address(service));
     let addresses: Vec<SocketAddr> = addresses.collect::<Result<_, _>>()?;
     let runs = addresses
         .into_iter()

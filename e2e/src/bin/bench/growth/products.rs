@@ -8,8 +8,8 @@ use shared::contract::{Delta, DeltaKind, OrderId, ProductId};
 use super::Arguments;
 use super::curves::Curves;
 use super::drain::{Reader, drain, rate};
-use super::history::History;
 use super::read::{Read, Service, any};
+use crate::history::History;
 use crate::measure::count;
 
 /// At least one of each product.

@@ -1,11 +1,9 @@
 //! Requests that read, each another one.
 
-use std::net::SocketAddr;
-
 use e2e::{Http, World};
 
-use super::history::History;
-use crate::load::Load;
+use crate::history::History;
+use crate::load;
 use crate::measure::Run;
 
 /// As many as the services have database connections: what is measured is no queue.
@@ -33,22 +31,12 @@ impl Read {
             Service::Orders => &world.orders[0],
             Service::Catalog => &world.catalog,
         };
-        let address = address(service)?;
-        let get = |_| {
-            let url = (self.url)(history);
-            format!("GET {url} HTTP/1.1\r\nHost: {address}\r\n\r\n").into_bytes()
-        };
-        let requests = (0..self.requests).map(get).collect();
-        let load = Load::new(requests, 200, self.requests);
-        load.send(address, CONNECTIONS).await
+        let urls = (0..self.requests).map(|_| (self.url)(history));
+        load::get(crate::address(service)?, urls, CONNECTIONS).await
     }
 }
 
 /// A number from 1 to this.
 pub(super) fn any(most: u64) -> u64 {
     fastrand::u64(1..=most)
-}
-
-pub(super) fn address(service: &Http) -> anyhow::Result<SocketAddr> {
-    Ok(service.base().trim_start_matches("http://").parse()?)
 }

@@ -8,8 +8,8 @@ use shared::contract::OrderId;
 use super::Arguments;
 use super::curves::Curves;
 use super::drain::{Reader, drain, rate};
-use super::history::History;
-use super::read::{Read, Service, address, any};
+use super::read::{Read, Service, any};
+use crate::history::History;
 use crate::load::Load;
 use crate::measure::Run;
 
@@ -110,7 +110,7 @@ async fn measure(arguments: &Arguments, orders: u32, curves: &mut Curves) -> any
 
 /// Orders that no one placed before: each is looked for in the database, and not there.
 async fn place_with_keys(service: &Http, orders: usize) -> anyhow::Result<Run> {
-    let address = address(service)?;
+    let address = crate::address(service)?;
     let order = |_| {
         let (user, key) = (any(1_000_000), OrderId::random());
         let body = format!(r#"{{"user_id":{user},"product_id":1,"qty":1,"unit_price":100}}"#);
