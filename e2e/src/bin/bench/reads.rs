@@ -32,10 +32,8 @@ const SELECT: &str = "SELECT orders.id, orders.user_id, orders.product_id, order
      orders.unit_price, orders.total_price, orders.created_at, orders.idempotency_key, \
      reserved.status AS reserve_status, reserved.reason AS reserve_reason, \
      released.status AS release_status FROM orders \
-     LEFT JOIN order_outcomes AS reserved \
-     ON reserved.order_id = orders.id AND NOT reserved.status = 'CANCELLED' \
-     LEFT JOIN order_outcomes AS released \
-     ON released.order_id = orders.id AND released.status = 'CANCELLED'";
+     LEFT JOIN order_outcomes AS reserved ON reserved.id = CONCAT(orders.id, ':reserve') \
+     LEFT JOIN order_outcomes AS released ON released.id = CONCAT(orders.id, ':release')";
 const PATHS: [&str; 2] = ["GET /orders/{id}", "GET /orders, a page of 50"];
 
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<Findings> {
