@@ -84,6 +84,6 @@ impl Breaker {
             timestamp: None,
             headers: record_headers(PRODUCER, &trace_parent(None)),
         };
-        producer.send_all(&[record]).await
+        producer.send_all(vec![record]).await
     }
 }

@@ -1,5 +1,6 @@
 //! The list on SQLite. The end-to-end tests walk it on the other databases.
 
+use shared::contract::Status;
 use shared::http::Health;
 use shared::settings::DatabaseSettings;
 
