@@ -152,7 +152,9 @@ async fn overview(arguments: &Arguments) -> anyhow::Result<()> {
             costs.row(cost);
         }
     }
-    report::save(&arguments.into, "overview", &[paths, costs], &[])
+    let mut tables = vec![paths, costs];
+    tables.retain(|table| !table.is_empty());
+    report::save(&arguments.into, "overview", &tables, &[])
 }
 
 impl Part {
