@@ -226,7 +226,7 @@ async fn every_program_says_what_it_is_for_and_shows_an_example() -> anyhow::Res
         ("demo", "in one process"),
         ("verify", "checks the pair's invariants"),
         ("chaos", "SIGKILL and SIGSTOP for any part of the pair"),
-        ("bench", "Measures the order-service"),
+        ("bench", "Measures each path of the pair"),
     ] {
         let run = |argument: &str| -> anyhow::Result<String> {
             let ended = binary(name)?.arg(argument).output()?;
