@@ -10,6 +10,7 @@ use sea_orm::{
     TransactionTrait,
 };
 use shared::backoff::Backoff;
+use shared::database::filled_up;
 
 pub use fault::Fault;
 pub use ledger::{
@@ -83,13 +84,7 @@ fn pieces<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
 /// Cuts what a batch asks for into lists for one `IN` each. As [`pieces`], but a list may be filled
 /// up to a power of two with what is in it anyway.
 fn lists<T: Clone>(elements: &[T]) -> impl Iterator<Item = Vec<T>> {
-    elements.chunks(1 << LARGEST_PIECE).map(|part| {
-        let mut list = part.to_vec();
-        if let Some(last) = part.last() {
-            list.resize(part.len().next_power_of_two(), last.clone());
-        }
-        list
-    })
+    elements.chunks(1 << LARGEST_PIECE).map(filled_up)
 }
 
 #[cfg(test)]

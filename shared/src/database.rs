@@ -104,3 +104,26 @@ fn on_connect(options: &mut ConnectOptions) {
         })
     });
 }
+
+/// A list for `IN`, filled up to a power of two with what is in it anyway: so few lengths that the
+/// driver's cache of prepared statements holds them all.
+pub fn filled_up<T: Clone>(list: &[T]) -> Vec<T> {
+    let mut filled = list.to_vec();
+    if let Some(last) = list.last() {
+        filled.resize(list.len().next_power_of_two(), last.clone());
+    }
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_have_few_lengths_and_nothing_new() {
+        let ids = ["a", "b", "c", "d", "e"].map(str::to_owned);
+        assert_eq!(filled_up(&ids), ["a", "b", "c", "d", "e", "e", "e", "e"]);
+        assert_eq!(filled_up(&ids[..4]).len(), 4);
+        assert_eq!(filled_up::<i32>(&[]), [0; 0]);
+    }
+}

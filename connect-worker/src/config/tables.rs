@@ -9,7 +9,8 @@ use super::reader::Reader;
 use super::{FieldFilter, InsertMode, KeyMode, TableKinds, TimeZones, TimestampFields};
 use crate::transforms::whole;
 
-/// Rows per statement where `batch.size` does not say. More gains no speed and takes memory.
+/// Rows per statement where `batch.size` does not say: as many as a batch has where
+/// `max.poll.records` does not say.
 pub(super) const LARGEST_STATEMENT: usize = 1_024;
 
 pub(super) const INSERT_MODES: [(&str, InsertMode); 3] = [

@@ -5,6 +5,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, FromQueryRe
 use shared::contract::{
     DeltaKind, Order, OrderId, Outcome, ProductId, Reason, Status, Timestamp, UserId,
 };
+use shared::database::filled_up;
 
 use crate::Databases;
 
@@ -210,25 +211,4 @@ async fn select<T: FromQueryResult>(
     rows.iter()
         .map(|row| T::from_query_result(row, ""))
         .collect()
-}
-
-/// To a power of two, with what is in the list anyway: so few lengths that the driver's cache of
-/// prepared statements holds them all.
-fn filled_up(ids: &[String]) -> impl Iterator<Item = String> {
-    let rest = ids.len().next_power_of_two() - ids.len();
-    let last = ids.last().into_iter().cycle().take(rest);
-    ids.iter().chain(last).cloned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_have_few_lengths_and_nothing_new() {
-        let ids = ["a", "b", "c", "d", "e"].map(str::to_owned);
-        let filled: Vec<_> = filled_up(&ids).collect();
-        assert_eq!(filled, ["a", "b", "c", "d", "e", "e", "e", "e"]);
-        assert_eq!(filled_up(&ids[..4]).count(), 4);
-    }
 }

@@ -8,7 +8,7 @@ use shared::contract::{Delta, DeltaKind, OrderId, ProductId};
 use super::Arguments;
 use super::curves::Curves;
 use super::drain::{Reader, drain, rate};
-use super::read::{Read, Service, any};
+use super::read::{PRODUCT, Read, Service, any};
 use crate::history::History;
 use crate::measure::count;
 
@@ -18,12 +18,7 @@ const PRODUCTS: [u32; 3] = [10, 1_000, 100_000];
 const HOT: [u32; 3] = [1, 10, 100];
 
 const READS: [Read; 2] = [
-    Read {
-        path: "GET /catalog/{id}",
-        service: Service::Catalog,
-        requests: 5_000,
-        url: |history| format!("/catalog/{}", any(history.products)),
-    },
+    PRODUCT,
     Read {
         path: "GET /catalog?cursor",
         service: Service::Catalog,

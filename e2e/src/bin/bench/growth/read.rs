@@ -19,6 +19,13 @@ pub(super) struct Read {
     pub(super) url: fn(History) -> String,
 }
 
+pub(super) const PRODUCT: Read = Read {
+    path: "GET /catalog/{id}",
+    service: Service::Catalog,
+    requests: 5_000,
+    url: |history| format!("/catalog/{}", any(history.products)),
+};
+
 #[derive(Clone, Copy)]
 pub(super) enum Service {
     Orders,

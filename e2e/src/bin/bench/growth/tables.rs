@@ -8,7 +8,7 @@ use shared::contract::OrderId;
 use super::Arguments;
 use super::curves::Curves;
 use super::drain::{Reader, drain, rate};
-use super::read::{Read, Service, any};
+use super::read::{PRODUCT, Read, Service, any};
 use crate::history::History;
 use crate::load::Load;
 use crate::measure::Run;
@@ -53,12 +53,7 @@ const READS: [Read; 8] = [
         requests: 100,
         url: |_| "/orders?status=REJECTED".to_owned(),
     },
-    Read {
-        path: "GET /catalog/{id}",
-        service: Service::Catalog,
-        requests: 5_000,
-        url: |history| format!("/catalog/{}", any(history.products)),
-    },
+    PRODUCT,
     Read {
         path: "GET /catalog/{id}/ledger",
         service: Service::Catalog,
