@@ -2,14 +2,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::metadata::MetadataTopic;
-use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use shared::backoff::Backoff;
 use shared::contract::{ContractError, Delta, Order, Outcome};
-use shared::kafka::KafkaSettings;
+use shared::kafka::{KafkaSettings, extents};
 use tokio_util::sync::CancellationToken;
 
 use super::Audit;
@@ -66,16 +64,8 @@ impl Follower {
         } = &self.topics;
         let mut ends = TopicPartitionList::new();
         for topic in [order_outcomes, catalog_deltas, orders] {
-            let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
-            let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
-            let mut partitions = partitions.peekable();
-            if partitions.peek().is_none() {
-                let code = RDKafkaErrorCode::UnknownTopicOrPartition;
-                return Err(KafkaError::MetadataFetch(code));
-            }
-            for partition in partitions {
-                let (_, end) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
-                ends.add_partition_offset(topic, partition.id(), Offset::Offset(end))?;
+            for extent in extents(consumer, topic, TIMEOUT)? {
+                ends.add_partition_offset(topic, extent.partition, Offset::Offset(extent.high))?;
             }
         }
         Ok(ends)

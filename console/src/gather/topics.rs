@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
-use rdkafka::metadata::MetadataTopic;
 use rdkafka::{ClientConfig, Offset};
+use shared::kafka::{self, Extent};
 use tokio_util::sync::CancellationToken;
 
 use super::EVERY;
@@ -45,13 +45,6 @@ struct Reader {
     topics: Vec<String>,
     config: ClientConfig,
     consumer: Option<BaseConsumer>,
-}
-
-/// A partition's first offset and the one behind its last.
-struct Extent {
-    partition: i32,
-    low: i64,
-    high: i64,
 }
 
 impl TopicWatch {
@@ -129,7 +122,7 @@ impl TopicWatch {
                 if !reader.topics.contains(&topic.name) {
                     continue;
                 }
-                extents = reader.extents(&topic.name)?;
+                extents = kafka::extents(reader.consumer()?, &topic.name, TIMEOUT)?;
                 let marker = if topic.transactional { MARKER } else { 0 };
                 lags.push(Lag {
                     reader: reader.name,
@@ -172,21 +165,6 @@ impl Reader {
             None => self.config.create()?,
         };
         Ok(self.consumer.insert(consumer))
-    }
-
-    fn extents(&mut self, topic: &str) -> KafkaResult<Vec<Extent>> {
-        let consumer = self.consumer()?;
-        let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
-        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
-        let extent = |partition: i32| {
-            let (low, high) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
-            Ok(Extent {
-                partition,
-                low,
-                high,
-            })
-        };
-        partitions.map(|partition| extent(partition.id())).collect()
     }
 
     fn lag(&mut self, topic: &str, extents: &[Extent], marker: i64) -> KafkaResult<i64> {

@@ -2,15 +2,13 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::metadata::MetadataTopic;
-use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use shared::backoff::Backoff;
 use shared::contract::{Order, Outcome, Timestamp};
 use shared::http::Dependency;
-use shared::kafka::KafkaSettings;
+use shared::kafka::{KafkaSettings, extents};
 use tokio_util::sync::CancellationToken;
 
 use super::Tail;
@@ -91,18 +89,8 @@ impl Follower {
     fn ends(&self, consumer: &BaseConsumer) -> KafkaResult<TopicPartitionList> {
         let mut ends = TopicPartitionList::new();
         for topic in [&self.orders, &self.outcomes] {
-            let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
-            let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
-            let mut partitions = partitions.peekable();
-            if partitions.peek().is_none() {
-                // To follow nothing would look like a quiet topic.
-                return Err(KafkaError::MetadataFetch(
-                    RDKafkaErrorCode::UnknownTopicOrPartition,
-                ));
-            }
-            for partition in partitions {
-                let (_, end) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
-                ends.add_partition_offset(topic, partition.id(), Offset::Offset(end))?;
+            for extent in extents(consumer, topic, TIMEOUT)? {
+                ends.add_partition_offset(topic, extent.partition, Offset::Offset(extent.high))?;
             }
         }
         Ok(ends)

@@ -4,14 +4,13 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::form::LetterForm;
 use super::letter::{Letter, LetterAddress, address_of};
 use super::replay::replayed;
-use crate::kafka::KafkaSettings;
+use crate::kafka::{KafkaSettings, extents};
 
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -129,18 +128,14 @@ impl DeadLetterTopic {
 
     /// The first address of every partition.
     pub(super) fn beginnings(&self, consumer: &impl Consumer) -> KafkaResult<Vec<LetterAddress>> {
-        let metadata = consumer.fetch_metadata(Some(&self.name), TIMEOUT)?;
-        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
-        let mut beginnings = Vec::new();
-        for partition in partitions {
-            let partition = partition.id();
-            let (offset, _) = consumer.fetch_watermarks(&self.name, partition, TIMEOUT)?;
-            beginnings.push(LetterAddress { partition, offset });
-        }
-        if beginnings.is_empty() {
-            let code = RDKafkaErrorCode::UnknownTopicOrPartition;
-            return Err(KafkaError::MetadataFetch(code));
-        }
+        let extents = extents(consumer, &self.name, TIMEOUT)?;
+        let mut beginnings: Vec<_> = extents
+            .into_iter()
+            .map(|extent| LetterAddress {
+                partition: extent.partition,
+                offset: extent.low,
+            })
+            .collect();
         beginnings.sort();
         Ok(beginnings)
     }
