@@ -86,8 +86,6 @@ impl EmbeddedBroker {
             // It lets a member in that comes back only after the old one's session.
             ("session.timeout.ms", "3000"),
             ("heartbeat.interval.ms", "500"),
-            // Its partitions are small; the schema in every record compresses well.
-            ("compression.type", "lz4"),
         ];
         KafkaSettings {
             bootstrap_servers: self.bootstrap_servers.clone(),

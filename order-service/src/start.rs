@@ -135,7 +135,7 @@ fn session(settings: &Settings, port: u16) -> anyhow::Result<SessionSettings> {
         id => id.to_owned(),
     };
     let session = SessionSettings {
-        client: settings.kafka.client(&instance),
+        client: settings.kafka.producer(&instance),
         transactional_id: format!("order-service-{instance}"),
         publisher: settings.publisher.clone(),
         topics: settings.topics.clone(),

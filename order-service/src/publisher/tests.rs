@@ -64,7 +64,7 @@ async fn what_was_sent_is_sent_again_though_its_request_has_been_answered() {
     let worker = Worker {
         jobs,
         settings: SessionSettings {
-            client: kafka.client("test"),
+            client: kafka.producer("test"),
             transactional_id: "test".to_owned(),
             publisher: PublisherSettings::default(),
             topics: topics.clone(),

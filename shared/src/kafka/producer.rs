@@ -20,7 +20,7 @@ pub struct FactProducer {
 impl FactProducer {
     pub fn new(settings: &KafkaSettings, client_id: &str) -> Result<Self, KafkaError> {
         let producer = settings
-            .client(client_id)
+            .producer(client_id)
             .set("enable.idempotence", "true")
             .set("linger.ms", "1")
             .set("message.timeout.ms", "30000")

@@ -120,6 +120,13 @@ impl KafkaSettings {
         config
     }
 
+    /// A producer. Every record carries its schema, so batches of them compress well.
+    pub fn producer(&self, client_id: &str) -> ClientConfig {
+        let mut config = self.client(client_id);
+        set_default(&mut config, "compression.type", "lz4");
+        config
+    }
+
     fn client_properties(&self) -> impl Iterator<Item = (String, &String)> {
         self.properties
             .iter()

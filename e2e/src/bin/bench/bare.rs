@@ -34,7 +34,7 @@ pub(crate) async fn run(
     orders: usize,
     in_flight: usize,
 ) -> anyhow::Result<Run> {
-    run_compressed(kafka, topics, orders, in_flight, "none").await
+    run_compressed(kafka, topics, orders, in_flight, "lz4").await
 }
 
 /// As [`run`], with this `compression.type`.

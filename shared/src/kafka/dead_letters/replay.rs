@@ -58,7 +58,7 @@ impl DeadLetterTopic {
 
     fn producer(&self) -> KafkaResult<FutureProducer> {
         let id = format!("dead-letters-{}", self.name);
-        let mut config = self.kafka.client(&id);
+        let mut config = self.kafka.producer(&id);
         config
             .set("transactional.id", &id)
             .set("transaction.timeout.ms", "10000")
