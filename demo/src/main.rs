@@ -100,7 +100,6 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// Until somebody ends it.
 async fn live(addresses: &Addresses) -> anyhow::Result<()> {
     addresses.ready().await?;
-    seed::products(addresses).await?;
     welcome::ready(addresses);
     std::future::pending().await
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use crate::drain;
 use crate::part::Part;
 use crate::recipe::{Name, Recipe, another_port, http};
+use crate::seed;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
@@ -44,9 +45,7 @@ impl Addresses {
     pub(crate) async fn ready(&self) -> anyhow::Result<()> {
         let [first, second] = self.order_services;
         for address in [first, second, self.catalog_service, self.connect_worker] {
-            tokio::time::timeout(READY_WITHIN, ready(address))
-                .await
-                .with_context(|| format!("http://{address}/readyz says what is missing"))?;
+            ready(address).await?;
         }
         Ok(())
     }
@@ -76,7 +75,8 @@ impl Pair {
         };
         let sink = start(&recipe, Name::Sink).await?;
         recipe.connect = url(sink.service.address());
-        let catalog = start(&recipe, Name::Catalog).await?;
+        let mut catalog = start(&recipe, Name::Catalog).await?;
+        stock_up(&mut catalog).await?;
         let first = start(&recipe, Name::FirstOrders).await?;
         let second = start(&recipe, Name::SecondOrders).await?;
         let parts = [sink, catalog, first, second];
@@ -209,8 +209,27 @@ fn create(data_dir: &Path) -> anyhow::Result<()> {
         })
 }
 
+/// Before the first order can come: it would be rejected for want of its product.
+async fn stock_up(catalog: &mut Part) -> anyhow::Result<()> {
+    let address = catalog.service.address();
+    let products = async {
+        ready(address).await?;
+        seed::products(address).await
+    };
+    tokio::select! {
+        result = products => result,
+        why = catalog.service.failed() => bail!(why),
+    }
+}
+
+async fn ready(address: SocketAddr) -> anyhow::Result<()> {
+    tokio::time::timeout(READY_WITHIN, become_ready(address))
+        .await
+        .with_context(|| format!("http://{address}/readyz says what is missing"))
+}
+
 /// Ready in full: degraded is good enough for a load balancer, not for a first look.
-async fn ready(address: SocketAddr) {
+async fn become_ready(address: SocketAddr) {
     loop {
         if let Ok(response) = reqwest::get(format!("http://{address}/readyz")).await
             && let Ok(report) = response.json::<serde_json::Value>().await

@@ -1,7 +1,7 @@
+use std::net::SocketAddr;
+
 use anyhow::Context;
 use serde_json::json;
-
-use crate::pair::Addresses;
 
 /// Id, name, price in minor units, quantity.
 const PRODUCTS: [(i64, &str, i64, i64); 5] = [
@@ -13,11 +13,11 @@ const PRODUCTS: [(i64, &str, i64, i64); 5] = [
 ];
 
 /// Creates the products that are not there yet; the stock of the others stays.
-pub(crate) async fn products(addresses: &Addresses) -> anyhow::Result<()> {
+pub(crate) async fn products(catalog_service: SocketAddr) -> anyhow::Result<()> {
     let client = reqwest::Client::new();
     for (id, name, unit_price, qty) in PRODUCTS {
         client
-            .put(format!("http://{}/catalog/{id}", addresses.catalog_service))
+            .put(format!("http://{catalog_service}/catalog/{id}"))
             .json(&json!({"name": name, "unit_price": unit_price, "qty": qty}))
             .send()
             .await
