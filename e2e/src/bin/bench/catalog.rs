@@ -1,6 +1,6 @@
 //! The catalog-service works off a backlog of deltas, against bare SQL that changes the same rows.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use e2e::{Kind, Signal, World};
 use migrations::Database;
@@ -11,7 +11,7 @@ use crate::bare::{self, Topics};
 use crate::footprint::{Cost, Observed, load, server};
 use crate::measure::{count, median_of};
 use crate::report::{Findings, Plot, Reached, Table, figure};
-use crate::{Arguments, PRODUCTS, backlog, rows};
+use crate::{Arguments, PRODUCTS, STOP_WITHIN, backlog, rows};
 
 /// The backlog, in runs of `POST /orders`.
 const RUNS: usize = 5;
@@ -19,7 +19,6 @@ const RUNS: usize = 5;
 const IN_FLIGHT: usize = 1_000;
 /// As the service's `applier.max_batch`.
 const BATCH: usize = 2_048;
-const STOP_WITHIN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<Findings> {
     let deltas = arguments.orders * RUNS;

@@ -1,5 +1,6 @@
 //! How the speed of each path goes with what grows.
 
+mod buffer_pool;
 mod curves;
 mod drain;
 mod partitions;
@@ -33,6 +34,9 @@ pub(crate) struct Arguments {
     /// Orders in the backlog that recovery is from.
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     backlog: usize,
+    /// What MariaDB keeps in memory, in MiB; as it is, unless said.
+    #[arg(long, value_name = "MIB")]
+    buffer_pool: Option<u64>,
     /// Rounds at each size; the median counts.
     #[arg(long, value_name = "N", default_value_t = 3)]
     rounds: usize,

@@ -30,6 +30,7 @@ mod verify;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use e2e::{Http, World};
@@ -38,6 +39,8 @@ use crate::report::{Findings, Table};
 
 /// Products that the orders spread over.
 const PRODUCTS: usize = 100;
+/// A service that is asked to stop takes less, unless something is wrong.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
 
 /// Measures each path of the pair against its own limit: both in the same run, in turn, and the
 /// median of the rounds' ratios counts.

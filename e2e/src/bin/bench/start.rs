@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use e2e::{Http, Kind, Process, Signal, World};
 
-use crate::Arguments;
 use crate::measure::median;
 use crate::report::{Cell, Findings, Table, figure};
+use crate::{Arguments, STOP_WITHIN};
 
-const STOP_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<Findings> {

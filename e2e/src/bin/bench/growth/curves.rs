@@ -9,7 +9,7 @@ use crate::report::{self, Axis, Cell, Line, Plot, Table, figure};
 
 pub(crate) struct Curves {
     /// What grows.
-    sizes: &'static str,
+    sizes: String,
     points: Vec<Point>,
 }
 
@@ -45,9 +45,9 @@ const MEASURES: [Measure; 2] = [
 ];
 
 impl Curves {
-    pub(crate) fn over(sizes: &'static str) -> Self {
+    pub(crate) fn over(sizes: &str) -> Self {
         Self {
-            sizes,
+            sizes: sizes.to_owned(),
             points: Vec::new(),
         }
     }
@@ -140,7 +140,7 @@ impl Curves {
         Plot {
             name: measure.name.to_owned(),
             title: self.title(measure),
-            x: Axis::log(self.sizes),
+            x: Axis::log(&self.sizes),
             y: Axis::log(&format!("{}{}", measure.name, measure.unit)),
             lines,
         }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use e2e::{Answer, Http, Process, Signal, World};
 
+use crate::STOP_WITHIN;
 use crate::footprint::memory_mib;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-const STOP_WITHIN: Duration = Duration::from_secs(20);
 
 /// A service that reads records, and counts those it has taken care of since its start.
 #[derive(Clone, Copy)]

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Context;
 use e2e::{Http, Kind, Process, Signal, World};
@@ -11,13 +10,12 @@ use futures_util::future::try_join_all;
 use super::Arguments;
 use super::curves::Curves;
 use super::drain::{Reader, drain, rate};
-use crate::load;
 use crate::measure::{Run, count};
+use crate::{STOP_WITHIN, load};
 
 const PARTITIONS: [u32; 4] = [6, 12, 24, 48];
 const INSTANCES: [u32; 3] = [1, 2, 3];
 const CONNECTIONS: usize = 128;
-const STOP_WITHIN: Duration = Duration::from_secs(20);
 
 const TOPICS: [&str; 3] = ["orders", "catalog_deltas", "order_outcomes"];
 const GROUPS: [&str; 2] = ["catalog-service", "connect-orders-sink"];

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use e2e::{Kind, World};
 
-use super::Arguments;
 use super::drain::{Look, Reader, drain};
+use super::{Arguments, buffer_pool};
 use crate::report::{self, Axis, Cell, Line, Plot, Table, figure};
 
 const TENTHS: u32 = 10;
@@ -15,6 +15,7 @@ const SERVICES: [&str; 2] = ["catalog-service", "connect-worker"];
 const PLOTTED: usize = 10;
 
 pub(super) async fn run(arguments: &Arguments, into: &Path) -> anyhow::Result<()> {
+    let pool = buffer_pool::size(arguments.buffer_pool).await?;
     let world = World::start(Kind::WorkerMariadb).await?;
     crate::stock_up(&world).await?;
     let (catalog, sink) = (Reader::catalog(&world)?, Reader::sink(&world)?);
@@ -28,7 +29,7 @@ pub(super) async fn run(arguments: &Arguments, into: &Path) -> anyhow::Result<()
     let sink = drain(&[sink], 2.0 * placed).await?;
     world.stop().await?;
 
-    let title = format!("A backlog of {placed} orders");
+    let title = format!("A backlog of {placed} orders ({pool})");
     let drains = [catalog, sink];
     let tables = [table(&title, drains.each_ref().map(|looks| tenths(looks)))];
     let plots = [speed(&title, &drains), memory(&title, &drains)];

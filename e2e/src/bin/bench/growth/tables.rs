@@ -5,10 +5,10 @@ use std::path::Path;
 use e2e::{Http, Kind, World};
 use shared::contract::OrderId;
 
-use super::Arguments;
 use super::curves::Curves;
 use super::drain::{Reader, drain, rate};
 use super::read::{PRODUCT, Read, Service, any};
+use super::{Arguments, buffer_pool};
 use crate::history::History;
 use crate::load::Load;
 use crate::measure::Run;
@@ -63,7 +63,8 @@ const READS: [Read; 8] = [
 ];
 
 pub(super) async fn run(arguments: &Arguments, into: &Path) -> anyhow::Result<()> {
-    let mut curves = Curves::over("orders in the databases");
+    let pool = buffer_pool::size(arguments.buffer_pool).await?;
+    let mut curves = Curves::over(&format!("orders in the databases ({pool})"));
     let mut orders = SMALLEST;
     while orders <= arguments.largest {
         measure(arguments, orders, &mut curves).await?;
