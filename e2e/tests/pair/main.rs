@@ -3,6 +3,9 @@
 //! Tests of [`isolated`] share the running world at once: each has products and users of
 //! its own. Those of [`disruptive`] stop and kill parts of it, and run one at a time.
 
+// A test awaits what awaits what awaits: close to the default of 128, and beyond it in some builds.
+#![recursion_limit = "256"]
+
 mod asyncapi;
 mod bad_input;
 mod cancel;
