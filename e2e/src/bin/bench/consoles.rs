@@ -6,10 +6,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use e2e::{Http, Kind, World};
+use e2e::{Http, Kind, Process, World};
 use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 
+use crate::footprint::{Cost, Observed};
 use crate::measure::{count, median_of};
 use crate::report::{self, Table, figure};
 use crate::{backlog, load};
@@ -38,28 +39,43 @@ pub(crate) async fn run(arguments: &Arguments, into: &Path) -> anyhow::Result<()
     crate::stock_up(&world).await?;
     let (process, console) = world.console()?;
     let mut pair = Pair::of(&world, arguments)?;
+    let mut costs: [Cost; 4] = Default::default();
     let mut rounds = Vec::new();
     for round in 1..=arguments.rounds {
         process.kill()?;
-        let without = pair.load().await?;
+        let without = pair.load(&mut costs[0], None).await?;
         process.start_again()?;
         process.complete(&console).await?;
-        let unseen = pair.load().await?;
-        let seen = pair.load_with_pages(&console, 1).await?;
-        let seen_by_many = pair.load_with_pages(&console, arguments.pages).await?;
-        let rates = [without, unseen, seen, seen_by_many];
+        let mut rates = [without; 4];
+        for (place, pages) in [0, 1, arguments.pages].into_iter().enumerate() {
+            let pages = open(&console, pages).await?;
+            let cost = &mut costs[place + 1];
+            rates[place + 1] = pair.load(cost, Some(&process)).await?;
+            drop(pages);
+        }
         eprintln!(
             "round {round} of {}: orders/s {rates:.0?}",
             arguments.rounds
         );
         rounds.push(rates);
     }
+    let tables = tables(arguments, &rounds, &costs);
+    report::save(into, "consoles", &tables, &[])?;
+    world.stop().await
+}
+
+fn tables(arguments: &Arguments, rounds: &[[f64; 4]], costs: &[Cost; 4]) -> [Table; 2] {
     let title = format!(
         "The pair beside a console, median of {} rounds",
         arguments.rounds
     );
     let columns = ["", "placed, decided and written", "against no console"];
-    let mut table = Table::new(title, &columns);
+    let mut speed = Table::new(title, &columns);
+    let title = "What everything takes beside a console";
+    let mut cost = Table::new(
+        title,
+        &["", "process", "CPU per 1,000 orders", "peak memory"],
+    );
     let names = [
         "no console",
         "a console, no page",
@@ -67,20 +83,23 @@ pub(crate) async fn run(arguments: &Arguments, into: &Path) -> anyhow::Result<()
         &format!("a console, {} pages", arguments.pages),
     ];
     for (place, name) in names.into_iter().enumerate() {
-        table.row([
+        speed.row([
             name.into(),
-            figure(median_of(&rounds, |rates| rates[place]), "/s"),
-            figure(median_of(&rounds, |rates| rates[place] / rates[0]), ""),
+            figure(median_of(rounds, |rates| rates[place]), "/s"),
+            figure(median_of(rounds, |rates| rates[place] / rates[0]), ""),
         ]);
+        for row in costs[place].rows(name) {
+            cost.row(row);
+        }
     }
-    report::save(into, "consoles", &[table], &[])?;
-    world.stop().await
+    [speed, cost]
 }
 
 struct Pair<'a> {
     world: &'a World,
     address: SocketAddr,
     arguments: &'a Arguments,
+    observed: [Observed; 6],
     placed: u64,
 }
 
@@ -90,30 +109,34 @@ impl<'a> Pair<'a> {
             world,
             address: crate::address(&world.orders[0])?,
             arguments,
+            observed: crate::footprint::pair(world)?,
             placed: 0,
         })
     }
 
-    async fn load_with_pages(&mut self, console: &Http, pages: usize) -> anyhow::Result<f64> {
-        let pages = open(console, pages).await?;
-        let rate = self.load().await?;
-        drop(pages);
-        Ok(rate)
-    }
-
     /// Orders per second, until the last of them is decided and in the database.
-    async fn load(&mut self) -> anyhow::Result<f64> {
+    async fn load(&mut self, cost: &mut Cost, console: Option<&Process>) -> anyhow::Result<f64> {
         let &Arguments {
             orders,
             connections,
             ..
         } = self.arguments;
-        let begun = Instant::now();
-        load::run(self.address, orders, connections).await?;
+        let mut observed = self.observed.to_vec();
+        if let Some(console) = console {
+            observed.push(Observed {
+                name: "console",
+                id: console.id()?,
+            });
+        }
         self.placed += u64::try_from(orders)?;
-        let written = async || Ok(self.world.orders_database.count_rows().await?);
-        backlog::time_rows(2 * self.placed, written).await?;
-        Ok(count(orders) / begun.elapsed().as_secs_f64())
+        let work = async {
+            let begun = Instant::now();
+            load::run(self.address, orders, connections).await?;
+            let written = async || Ok(self.world.orders_database.count_rows().await?);
+            backlog::time_rows(2 * self.placed, written).await?;
+            Ok(count(orders) / begun.elapsed().as_secs_f64())
+        };
+        cost.of(&observed, orders, work).await
     }
 }
 

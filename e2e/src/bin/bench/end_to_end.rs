@@ -13,7 +13,7 @@ use shared::contract::OrderId;
 use shared::database;
 use shared::settings::DatabaseSettings;
 
-use crate::footprint::{Cost, Observed, load, server};
+use crate::footprint::{self, Cost, Observed};
 use crate::load::{self, Connection};
 use crate::measure::{Run, count, median, median_of};
 use crate::report::{Axis, Cell, Findings, Line, Plot, Reached, Table, figure};
@@ -87,24 +87,12 @@ struct Half {
 
 impl<'a> Way<'a> {
     async fn of(world: &'a World) -> anyhow::Result<Self> {
-        let process = |name, process: &e2e::Process| {
-            let id = process.id()?;
-            anyhow::Ok(Observed { name, id })
-        };
-        let worker = world.sink.process.as_ref().context("connect-worker")?;
         let orders = DatabaseSettings::at(&format!("{}/orders", rows::server()?));
         Ok(Self {
             world,
             service: crate::address(&world.orders[0])?,
             orders: database::connect(&orders).await?,
-            observed: [
-                process("order-service", world.process("order-service-a")?)?,
-                process("catalog-service", world.process("catalog-service")?)?,
-                process("connect-worker", worker)?,
-                server("kafka")?,
-                server("mariadb")?,
-                load(),
-            ],
+            observed: footprint::pair(world)?,
             placed: 0,
         })
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use e2e::{Process, World};
 
 use crate::measure::count;
 use crate::report::{Cell, figure};
@@ -78,6 +79,23 @@ impl Cost {
         };
         self.processes.iter().map(row).collect()
     }
+}
+
+/// A pair with a connect-worker, the stack below it, and the load.
+pub(crate) fn pair(world: &World) -> anyhow::Result<[Observed; 6]> {
+    let process = |name, process: &Process| {
+        let id = process.id()?;
+        anyhow::Ok(Observed { name, id })
+    };
+    let worker = world.sink.process.as_ref().context("connect-worker")?;
+    Ok([
+        process("order-service", world.process("order-service-a")?)?,
+        process("catalog-service", world.process("catalog-service")?)?,
+        process("connect-worker", worker)?,
+        server("kafka")?,
+        server("mariadb")?,
+        load(),
+    ])
 }
 
 /// The benchmark itself, which is the load.
