@@ -30,7 +30,8 @@ use crate::{Databases, Looks};
 
 /// What stops is seen to have stopped within a second.
 const EVERY: Duration = Duration::from_millis(500);
-const DEAD_LETTERS_EVERY: Duration = Duration::from_secs(1);
+/// They are read from their topic each time.
+const DEAD_LETTERS_EVERY: Duration = Duration::from_secs(5);
 /// Characters of a dead letter's payload.
 const SHOWN: usize = 500;
 /// A service that takes longer is as good as away.
