@@ -12,7 +12,7 @@ use crate::hub::Hub;
 
 /// Orders of one look.
 const BATCH: usize = 2_048;
-/// Between two looks, while orders arrive; as long as that a row may be visible unnoticed.
+/// At least between two looks; as long as that a row may be visible unnoticed.
 const SOON: Duration = Duration::from_millis(20);
 /// After a look, so many times what it took: the databases are there for the pair.
 const REST: u32 = 9;
@@ -20,7 +20,7 @@ const REST: u32 = 9;
 const LATER: Duration = Duration::from_millis(320);
 /// Stock is summed again at the earliest after this, and after so many times what it took.
 const STOCK_EVERY: Duration = Duration::from_secs(1);
-const STOCK_SHARE: u32 = 20;
+const STOCK_SHARE: u32 = 100;
 
 /// Looks for the rows of open orders.
 pub(crate) struct Prover {
@@ -37,21 +37,25 @@ impl Prover {
     }
 
     async fn follow_orders(&self) {
-        let mut pause = SOON;
+        let (mut rest, mut wait) = (SOON, SOON);
         loop {
+            // Whatever comes meanwhile: under load there is always more.
+            tokio::time::sleep(rest).await;
             tokio::select! {
-                () = tokio::time::sleep(pause), if !self.audit.is_settled() => {}
-                () = self.audit.changed() => tokio::time::sleep(SOON).await,
+                () = tokio::time::sleep(wait), if !self.audit.is_settled() => {}
+                () = self.audit.changed() => {}
             }
             let begun = Instant::now();
-            pause = match self.look().await {
-                Ok(0) => (pause * 2).min(LATER),
-                Ok(_) => SOON.max(begun.elapsed() * REST),
+            wait = match self.look().await {
+                Ok(0) => (wait * 2).min(LATER),
+                Ok(_) => SOON,
                 Err(error) => {
                     tracing::debug!(%error, "the rows cannot be read");
-                    LATER
+                    rest = LATER;
+                    continue;
                 }
             };
+            rest = SOON.max(begun.elapsed() * REST);
         }
     }
 
