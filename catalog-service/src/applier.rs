@@ -1,70 +1,66 @@
-//! From deltas to stock and outcomes: decode → apply → outcome, batch by batch.
+//! From deltas to stock and outcomes, batch by batch: read → apply → publish.
+//!
+//! While one batch is published, the next one is applied, and the one after it is read. Offsets
+//! are committed last and in order, so what was on its way when a service ended is read and
+//! applied again: the ledger has it, and its facts are published again.
 //!
 //! Bad data and broken infrastructure never share a path. A record that can never be
-//! applied is a [`BadDelta`] and ends in the dead letters; anything else that goes wrong
-//! is a [`StepError`], after which the same batch is handled again until it works.
+//! applied is a [`BadDelta`] and ends in the dead letters; after anything else that goes wrong
+//! the same batch is handled again until it works.
 
 mod apply;
+mod batch;
 mod decide;
 mod decode;
 mod outcome;
 mod spans;
 
 use std::convert::Infallible;
+use std::fmt::Display;
+use std::pin::pin;
 use std::time::Instant;
 
+use prometheus_client::metrics::counter::Counter;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Message, OwnedMessage};
 use sea_orm::{DatabaseConnection, DbErr};
-use shared::backoff::Backoff;
-use shared::contract::Delta;
+use shared::backoff::retry;
 use shared::crash_point;
 use shared::http::Dependency;
-use shared::kafka::{
-    BETWEEN_EVENTS, BatchConsumer, BatchLimits, FactProducer, received_trace, trace_id,
-};
+use shared::kafka::{BETWEEN_EVENTS, BatchConsumer, BatchLimits, FactProducer};
 use shared::traces::{self, Traces};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::coop::consume_budget;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::field::display;
 
 pub use apply::{apply, rehearse};
 pub use decide::{BadDelta, Decision, Movement, Plan, View, decide};
 
-use self::decode::decode;
+use self::batch::{Applied, Read};
 use self::outcome::outcome;
 use self::spans::BatchSpans;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, Topics};
 
 const CLIENT_ID: &str = "catalog-service";
+const APPLY: &str = "the database does not apply deltas";
+const PUBLISH: &str = "the broker does not take outcomes";
+
+/// Little, since the database may have answered meanwhile.
+const READ_AT_ONCE: BatchLimits = BatchLimits {
+    records: 128,
+    bytes: 512 * 1024,
+};
 
 pub struct Applier {
     consumer: BatchConsumer,
     producer: FactProducer,
     db: DatabaseConnection,
     topics: Topics,
+    max_batch: usize,
     metrics: Metrics,
     traces: Traces,
-    /// Read but not committed: what a failure has left to do again.
-    in_hand: Vec<OwnedMessage>,
-}
-
-/// What one iteration did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Handled {
-    pub records: usize,
-    pub facts: usize,
-    pub dead_letters: usize,
-}
-
-/// Broken infrastructure. The batch is not committed: it can be handled again.
-#[derive(Debug, thiserror::Error)]
-pub enum StepError {
-    #[error("the database does not apply deltas: {0}")]
-    Database(#[from] DbErr),
-    #[error("the broker does not deliver deltas or take outcomes: {0}")]
-    Broker(#[from] KafkaError),
 }
 
 impl Applier {
@@ -77,152 +73,149 @@ impl Applier {
         let mut config = settings.kafka.consumer(CLIENT_ID);
         config.set("group.id", &settings.group);
         let topics = [settings.topics.catalog_deltas.name.as_str()];
-        let limits = BatchLimits::records(settings.applier.max_batch);
-        let consumer = BatchConsumer::subscribe(&config, &topics, limits)?;
+        let consumer = BatchConsumer::subscribe(&config, &topics, READ_AT_ONCE)?;
         consumer.report(&metrics.lag);
         Ok(Self {
             consumer,
             producer: FactProducer::new(&settings.kafka, CLIENT_ID)?,
             db,
             topics: settings.topics.clone(),
+            max_batch: settings.applier.max_batch.max(1),
             metrics,
             traces,
-            in_hand: Vec::new(),
         })
     }
 
-    /// Applies batch after batch until told to stop; finishes the one in hand if that is
+    /// Applies batch after batch until told to stop; finishes those on their way if that is
     /// possible for now.
-    pub async fn run(
-        mut self,
-        health: Dependency,
-        stop: CancellationToken,
-    ) -> Result<(), Infallible> {
+    pub async fn run(self, health: Dependency, stop: CancellationToken) -> Result<(), Infallible> {
         health.up();
-        let mut backoff = Backoff::default();
-        while let Some(taken) = stop.run_until_cancelled(self.take()).await {
-            if taken.is_err() {
-                // The broker's own health says it better.
-                self.metrics.failures.inc();
-                stop.run_until_cancelled(sleep(BETWEEN_EVENTS)).await;
-                continue;
-            }
-            match self.handle().await {
-                Ok(_) => {
-                    health.up();
-                    backoff.reset();
-                }
-                Err(error) => {
-                    self.metrics.failures.inc();
-                    health.down(error.to_string());
-                    stop.run_until_cancelled(backoff.wait()).await;
-                }
-            }
-        }
+        let (to_publish, applied) = mpsc::channel(1);
+        let upkeep = Upkeep {
+            health,
+            failures: self.metrics.failures.clone(),
+            stop,
+        };
+        tokio::join!(
+            self.apply_all(to_publish, &upkeep),
+            self.publish_all(applied, &upkeep),
+        );
         self.consumer.close().await;
         Ok(())
     }
 
-    /// One iteration: waits for a batch, unless a failure left one in hand, applies it,
-    /// publishes what became of it, and commits its offsets.
-    pub async fn step(&mut self) -> Result<Handled, StepError> {
-        self.take().await?;
-        self.handle().await
-    }
-
-    async fn take(&mut self) -> Result<(), KafkaError> {
-        if self.in_hand.is_empty() {
-            let batch = self.consumer.next_batch().await?;
-            self.in_hand = batch.iter().map(BorrowedMessage::detach).collect();
+    /// While one batch is published, the next one is applied, and no more.
+    async fn apply_all<'c>(&'c self, to_publish: Sender<Applied<'c>>, upkeep: &Upkeep) {
+        let mut ahead = Read::default();
+        while let Ok(place) = self.reading(&mut ahead, to_publish.reserve()).await {
+            while ahead.records.is_empty() || upkeep.stop.is_cancelled() {
+                let read = self.read(&mut ahead);
+                if upkeep.stop.run_until_cancelled(read).await.is_none() {
+                    return;
+                }
+            }
+            let (begun, read) = (Instant::now(), ahead.take(self.max_batch));
+            let failed = |error: &DbErr| upkeep.goes_on(APPLY, error);
+            let applying = retry(&upkeep.stop, || self.apply(&read), failed);
+            let Ok(Some((decisions, spans))) = self.reading(&mut ahead, applying).await else {
+                return;
+            };
+            crash_point("catalog::committed");
+            place.send(Applied {
+                read,
+                decisions,
+                spans,
+                begun,
+            });
         }
-        Ok(())
     }
 
-    async fn handle(&mut self) -> Result<Handled, StepError> {
-        let mut spans = BatchSpans::begin(&self.traces, &self.in_hand);
-        let handled = self.handle_in(&mut spans).await;
-        if let Err(error) = &handled {
-            spans.fail(error);
+    /// Does `work`, and reads the next batch meanwhile.
+    async fn reading<'c, T>(&'c self, ahead: &mut Read<'c>, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = self.read(ahead), if ahead.has_room(self.max_batch) => {}
+            }
         }
-        handled
     }
 
-    async fn handle_in(&mut self, spans: &mut BatchSpans) -> Result<Handled, StepError> {
-        let begun = Instant::now();
-        let decoded: Vec<_> = self.in_hand.iter().map(decode).collect();
-        let deltas: Vec<_> = decoded.iter().flatten().copied().collect();
+    /// Cancel-safe.
+    async fn read<'c>(&'c self, ahead: &mut Read<'c>) {
+        match self.consumer.next_batch().await {
+            Ok(records) => ahead.extend(records),
+            Err(_) => {
+                // The broker's own health says it better.
+                self.metrics.failures.inc();
+                sleep(BETWEEN_EVENTS).await;
+            }
+        }
+        yield_now().await;
+    }
+
+    async fn apply(&self, read: &Read<'_>) -> Result<(Vec<Decision>, BatchSpans), DbErr> {
+        let mut spans = BatchSpans::begin(&self.traces, &read.records);
+        let deltas: Vec<_> = read.deltas.iter().flatten().copied().collect();
         let transaction = spans.transaction();
         let applied = apply(&self.db, &deltas, &self.metrics).await;
         traces::end(transaction, &applied);
-        let applied = applied?;
-        crash_point("catalog::committed");
-        let decisions = in_their_places(&decoded, applied);
-        spans.decided(&decoded, &decisions);
-        let bad = |decision: &&Decision| matches!(decision, Decision::Bad(_));
-        let dead_letters = decisions.iter().filter(bad).count();
-        let topic = &self.topics.order_outcomes.name;
-        let consumed = self.in_hand.iter().zip(&decisions).enumerate();
-        let records: Vec<_> = consumed
-            .filter_map(|(at, (record, decision))| {
-                outcome(&self.topics, record, decision, || spans.fact(at, topic))
-            })
-            .collect();
-        let facts = records.len() - dead_letters;
-        self.producer.send_all(records).await?;
-        tell(&self.in_hand, &decoded, &decisions);
-        crash_point("catalog::published");
-        self.consumer.commit(&self.in_hand);
-        self.metrics
-            .observe_batch(&decoded, &decisions, begun.elapsed());
-        let handled = Handled {
-            records: self.in_hand.len(),
-            facts,
-            dead_letters,
-        };
-        self.in_hand.clear();
-        Ok(handled)
+        let applied = applied.inspect_err(|error| spans.fail(error))?;
+        let decisions = read.in_their_places(applied);
+        spans.decided(&read.deltas, &decisions);
+        Ok((decisions, spans))
     }
-}
 
-/// One line for all of a batch's dead letters: there may be thousands, and each has its reason
-/// with it. The others have lines of their own, for who looks so closely.
-fn tell(records: &[OwnedMessage], decoded: &[Result<Delta, BadDelta>], decisions: &[Decision]) {
-    let mut bad = 0;
-    let mut first = None;
-    for ((record, delta), decision) in records.iter().zip(decoded).zip(decisions) {
-        let of_order = || {
-            let trace_parent = record.headers().and_then(received_trace);
-            let order_id = delta.as_ref().ok().map(|delta| display(delta.order_id));
-            (order_id, trace_parent.map(trace_id))
-        };
-        if let Decision::Bad(reason) = decision {
-            bad += 1;
-            first = first.or_else(|| Some((record, reason, of_order())));
-        } else if tracing::enabled!(tracing::Level::DEBUG) {
-            let (order_id, trace_id) = of_order();
-            tracing::debug!(order_id, trace_id, ?decision, "decided");
+    async fn publish_all<'c>(&'c self, mut applied: Receiver<Applied<'c>>, upkeep: &Upkeep) {
+        while let Some(batch) = applied.recv().await {
+            let failed = |error: &KafkaError| upkeep.goes_on(PUBLISH, error);
+            let published = retry(&upkeep.stop, || self.publish(&batch), failed).await;
+            let Ok(Some(())) = published else {
+                return;
+            };
+            batch.tell();
+            crash_point("catalog::published");
+            self.consumer.commit(&batch.read.records);
+            self.metrics
+                .observe_batch(&batch.read.deltas, &batch.decisions, batch.begun.elapsed());
+            upkeep.health.up();
         }
     }
-    if let Some((record, reason, (order_id, trace_id))) = first {
-        tracing::warn!(
-            records = bad,
-            partition = record.partition(),
-            offset = record.offset(),
-            order_id,
-            trace_id,
-            // The reason may quote anything.
-            reason = ?reason.to_string(),
-            "to the dead letters; the first of them"
-        );
+
+    async fn publish(&self, batch: &Applied<'_>) -> Result<(), KafkaError> {
+        let topic = &self.topics.order_outcomes.name;
+        // Each ends when all are written.
+        let mut spans = Vec::new();
+        let mut records = Vec::with_capacity(batch.decisions.len());
+        let consumed = batch.read.records.iter().zip(&batch.decisions);
+        for (at, (record, decision)) in consumed.enumerate() {
+            let own_trace = || {
+                let span = batch.spans.fact(at, topic)?;
+                let trace_parent = span.trace_parent();
+                spans.push(span);
+                Some(trace_parent)
+            };
+            records.extend(outcome(&self.topics, record, decision, own_trace));
+            // Lets the next batch go on whenever the database has answered.
+            consume_budget().await;
+        }
+        self.producer.send_all(records).await
     }
 }
 
-/// One decision per record again: what was no delta was not for `apply`.
-fn in_their_places(decoded: &[Result<Delta, BadDelta>], applied: Vec<Decision>) -> Vec<Decision> {
-    let mut applied = applied.into_iter();
-    let decisions = decoded.iter().filter_map(|record| match record {
-        Ok(_) => applied.next(),
-        Err(bad) => Some(Decision::Bad(bad.clone())),
-    });
-    decisions.collect()
+/// How applying and publishing say that something is broken, and when they stop.
+struct Upkeep {
+    health: Dependency,
+    failures: Counter,
+    stop: CancellationToken,
+}
+
+impl Upkeep {
+    /// After an error of the infrastructure the same batch is handled again, always.
+    fn goes_on(&self, what: &str, error: &dyn Display) -> bool {
+        self.failures.inc();
+        self.health.down(format!("{what}: {error}"));
+        true
+    }
 }

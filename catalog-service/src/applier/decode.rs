@@ -1,9 +1,9 @@
-use rdkafka::message::{Message, OwnedMessage};
+use rdkafka::message::Message;
 use shared::contract::Delta;
 
 use super::decide::BadDelta;
 
-pub(super) fn decode(record: &OwnedMessage) -> Result<Delta, BadDelta> {
+pub(super) fn decode(record: &impl Message) -> Result<Delta, BadDelta> {
     let Some(value) = record.payload() else {
         return Err(BadDelta::Unreadable("the record has no value".to_owned()));
     };

@@ -1,4 +1,4 @@
-use rdkafka::message::{Message, OwnedMessage};
+use rdkafka::message::Message;
 use shared::contract::Outcome;
 use shared::kafka::{OutRecord, dead_letter, received_trace, record_headers, trace_parent};
 
@@ -11,7 +11,7 @@ const PRODUCER: &str = concat!(env!("CARGO_PKG_NAME"), "@", env!("CARGO_PKG_VERS
 /// carries `own_trace` on where its writing is recorded, else what its delta carried.
 pub(super) fn outcome(
     topics: &Topics,
-    consumed: &OwnedMessage,
+    consumed: &impl Message,
     decision: &Decision,
     own_trace: impl FnOnce() -> Option<String>,
 ) -> Option<OutRecord> {

@@ -1,26 +1,23 @@
 use std::fmt::Display;
 
-use rdkafka::message::OwnedMessage;
+use rdkafka::message::Message;
 use shared::contract::Delta;
 use shared::traces::{Span, Traces};
 
 use super::decide::{BadDelta, Decision};
 
-/// What is recorded of a batch: for each sampled delta its handling and the writing of its
-/// fact, in its order's trace.
+/// What is recorded of a batch: the handling of each sampled delta, in its order's trace.
 pub(super) struct BatchSpans {
     traces: Traces,
     /// As the batch; empty where nothing is exported.
     handled: Vec<Option<Span>>,
-    written: Vec<Span>,
 }
 
 impl BatchSpans {
-    pub(super) fn begin(traces: &Traces, records: &[OwnedMessage]) -> Self {
+    pub(super) fn begin(traces: &Traces, records: &[impl Message]) -> Self {
         Self {
             traces: traces.clone(),
             handled: traces.consume(records),
-            written: Vec::new(),
         }
     }
 
@@ -30,13 +27,10 @@ impl BatchSpans {
         self.traces.batch("apply deltas", self.handled.len(), spans)
     }
 
-    /// The writing of a delta's fact; the `traceparent` for it.
-    pub(super) fn fact(&mut self, at: usize, topic: &str) -> Option<String> {
+    /// The writing of a delta's fact.
+    pub(super) fn fact(&self, at: usize, topic: &str) -> Option<Span> {
         let handled = self.handled.get(at)?.as_ref()?;
-        let span = self.traces.produce(topic, &handled.trace_parent())?;
-        let trace_parent = span.trace_parent();
-        self.written.push(span);
-        Some(trace_parent)
+        self.traces.produce(topic, &handled.trace_parent())
     }
 
     pub(super) fn decided(&mut self, decoded: &[Result<Delta, BadDelta>], decisions: &[Decision]) {
