@@ -15,7 +15,7 @@ const BATCH: usize = 2_048;
 /// At least between two looks; as long as that a row may be visible unnoticed.
 const SOON: Duration = Duration::from_millis(20);
 /// After a look, so many times what it took: the databases are there for the pair.
-const REST: u32 = 9;
+const REST: u32 = 4;
 /// While nothing comes of looking.
 const LATER: Duration = Duration::from_millis(320);
 /// Stock is summed again at the earliest after this, and after so many times what it took.

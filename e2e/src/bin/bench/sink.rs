@@ -22,6 +22,8 @@ const RUNS: usize = 10;
 const TOPIC: &str = "bench_sink_orders";
 const DATABASE: &str = "test_bench_sink";
 const PARTITIONS: usize = 6;
+/// Orders in a row on one partition: all of a transaction go to one.
+const TRANSACTION: usize = 100;
 /// In the order of their turns.
 const WRITERS: [&str; 5] = [
     "bare upserts, one connection",
@@ -127,7 +129,8 @@ fn fill(kafka: &str, records: usize) -> anyhow::Result<String> {
     let mut last = vec![String::new(); PARTITIONS];
     for number in 0..records {
         let order = rows::order(number)?;
-        let (partition, key, payload) = (number % PARTITIONS, order.id.to_string(), order.encode());
+        let partition = number / TRANSACTION % PARTITIONS;
+        let (key, payload) = (order.id.to_string(), order.encode());
         let mut record = BaseRecord::to(TOPIC)
             .partition(i32::try_from(partition)?)
             .key(&key)
