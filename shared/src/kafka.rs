@@ -17,7 +17,7 @@ pub use dead_letters::{
     DeadLetterTopic, Letter, LetterAddress, LetterForm, NotReplayable, Replay, dead_letter,
     dead_letter_with,
 };
-pub use extent::{Extent, extents};
+pub use extent::{Extent, ends, extents};
 pub use lag::ConsumerLag;
 pub use producer::FactProducer;
 pub(crate) use record::is_trace_parent;

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{Offset, TopicPartitionList};
 use shared::backoff::Backoff;
 use shared::contract::{ContractError, Delta, Order, Outcome};
-use shared::kafka::{KafkaSettings, extents};
+use shared::kafka::{self, KafkaSettings};
 use tokio_util::sync::CancellationToken;
 
 use super::Audit;
@@ -88,13 +88,7 @@ impl Follower {
             catalog_deltas,
             order_outcomes,
         } = &self.topics;
-        let mut ends = TopicPartitionList::new();
-        for topic in [order_outcomes, catalog_deltas, orders] {
-            for extent in extents(consumer, topic, TIMEOUT)? {
-                ends.add_partition_offset(topic, extent.partition, Offset::Offset(extent.high))?;
-            }
-        }
-        Ok(ends)
+        kafka::ends(consumer, &[order_outcomes, catalog_deltas, orders], TIMEOUT)
     }
 
     fn on_record(&self, record: &BorrowedMessage<'_>) {

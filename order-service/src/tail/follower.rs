@@ -8,7 +8,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use shared::backoff::Backoff;
 use shared::contract::{Order, Outcome, Timestamp};
 use shared::http::Dependency;
-use shared::kafka::{KafkaSettings, extents};
+use shared::kafka::{self, KafkaSettings};
 use tokio_util::sync::CancellationToken;
 
 use super::Tail;
@@ -66,7 +66,7 @@ impl Follower {
     /// Each partition from the window's beginning. Where nothing is that young, from
     /// the end as it was before we asked, so that nothing slips in between.
     fn start(&self, consumer: &BaseConsumer) -> KafkaResult<TopicPartitionList> {
-        let ends = self.ends(consumer)?;
+        let ends = kafka::ends(consumer, &[&self.orders, &self.outcomes], TIMEOUT)?;
         let mut times = TopicPartitionList::new();
         let window = i64::try_from(self.window.as_millis()).unwrap_or(0);
         let since = Offset::Offset(Timestamp::now().millis() - window);
@@ -84,16 +84,6 @@ impl Follower {
             }
         }
         Ok(start)
-    }
-
-    fn ends(&self, consumer: &BaseConsumer) -> KafkaResult<TopicPartitionList> {
-        let mut ends = TopicPartitionList::new();
-        for topic in [&self.orders, &self.outcomes] {
-            for extent in extents(consumer, topic, TIMEOUT)? {
-                ends.add_partition_offset(topic, extent.partition, Offset::Offset(extent.high))?;
-            }
-        }
-        Ok(ends)
     }
 
     fn on_record(&self, message: &BorrowedMessage<'_>) {

@@ -4,6 +4,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
 
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
@@ -33,6 +34,21 @@ pub fn extents(
         return Err(KafkaError::MetadataFetch(code));
     }
     Ok(extents)
+}
+
+/// Where the partitions of topics end, asked in this order. It blocks.
+pub fn ends(
+    consumer: &impl Consumer,
+    topics: &[&str],
+    timeout: Duration,
+) -> KafkaResult<TopicPartitionList> {
+    let mut ends = TopicPartitionList::new();
+    for topic in topics {
+        for extent in extents(consumer, topic, timeout)? {
+            ends.add_partition_offset(topic, extent.partition, Offset::Offset(extent.high))?;
+        }
+    }
+    Ok(ends)
 }
 
 /// The metadata names a leader a moment before that broker knows: of a topic that was just
