@@ -86,6 +86,14 @@ impl OrdersDatabase {
         Ok(orders + outcomes)
     }
 
+    /// Of the orders whose ids came after this one, and of their outcomes.
+    pub async fn count_rows_after(&self, id: OrderId) -> Result<u64, DbErr> {
+        let after = || Expr::col("id").gt(id.to_string());
+        let query = |table: &Table| Query::select().from(table.name).and_where(after()).take();
+        let orders = count(&self.0, query(&ORDERS)).await?;
+        Ok(orders + count(&self.0, query(&ORDER_OUTCOMES)).await?)
+    }
+
     pub async fn outcomes(&self, order: OrderId) -> Result<Vec<OutcomeRow>, DbErr> {
         select(&self.0, &ORDER_OUTCOMES, "order_id", order.to_string()).await
     }

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use e2e::{Http, Kind, Process, World};
 use futures_util::future::try_join_all;
+use reqwest::Response;
+use serde_json::Value;
+use shared::contract::OrderId;
 use tokio::task::JoinSet;
 
 use crate::footprint::{Cost, Observed};
@@ -17,6 +20,9 @@ use crate::{backlog, load};
 
 /// Until the first events are through.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longer than a page is open.
+const LONGEST: Duration = Duration::from_secs(600);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 #[derive(Clone, clap::Args)]
 pub(crate) struct Arguments {
@@ -24,7 +30,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 50)]
     pages: usize,
     /// Orders in each run.
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = 40_000)]
     orders: usize,
     /// Runs of each kind, in turn; the median counts.
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -37,24 +43,27 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, into: &Path) -> anyhow::Result<()> {
     let world = World::start(Kind::WorkerMariadb).await?;
     crate::stock_up(&world).await?;
-    let (process, console) = world.console()?;
-    let mut pair = Pair::of(&world, arguments)?;
+    let pair = Pair::of(&world, arguments)?;
+    // All of it gets faster at first.
+    pair.load(&mut Cost::default()).await?;
+    let console = Console::of(&world)?;
+    let kinds = [None, Some(0), Some(1), Some(arguments.pages)];
     let mut costs: [Cost; 4] = Default::default();
     let mut rounds = Vec::new();
-    for round in 1..=arguments.rounds {
-        process.kill()?;
-        let without = pair.load(&mut costs[0], None).await?;
-        process.start_again()?;
-        process.complete(&console).await?;
-        let mut rates = [without; 4];
-        for (place, pages) in [0, 1, arguments.pages].into_iter().enumerate() {
-            let pages = open(&console, pages).await?;
-            let cost = &mut costs[place + 1];
-            rates[place + 1] = pair.load(cost, Some(&process)).await?;
-            drop(pages);
+    for round in 0..arguments.rounds {
+        let mut rates = [0.0; 4];
+        for turn in 0..kinds.len() {
+            // Each of them comes first in its turn.
+            let place = (round + turn) % kinds.len();
+            let cost = &mut costs[place];
+            rates[place] = match kinds[place] {
+                None => pair.load(cost).await?,
+                Some(pages) => console.beside(&pair, cost, pages).await?,
+            };
         }
         eprintln!(
-            "round {round} of {}: orders/s {rates:.0?}",
+            "round {} of {}: orders/s {rates:.0?}",
+            round + 1,
             arguments.rounds
         );
         rounds.push(rates);
@@ -100,7 +109,6 @@ struct Pair<'a> {
     address: SocketAddr,
     arguments: &'a Arguments,
     observed: [Observed; 6],
-    placed: u64,
 }
 
 impl<'a> Pair<'a> {
@@ -110,51 +118,106 @@ impl<'a> Pair<'a> {
             address: crate::address(&world.orders[0])?,
             arguments,
             observed: crate::footprint::pair(world)?,
-            placed: 0,
         })
     }
 
+    async fn load(&self, cost: &mut Cost) -> anyhow::Result<f64> {
+        let orders = self.arguments.orders;
+        cost.of(&self.observed, orders, self.place(orders)).await
+    }
+
     /// Orders per second, until the last of them is decided and in the database.
-    async fn load(&mut self, cost: &mut Cost, console: Option<&Process>) -> anyhow::Result<f64> {
-        let &Arguments {
-            orders,
-            connections,
-            ..
-        } = self.arguments;
-        let mut observed = self.observed.to_vec();
-        if let Some(console) = console {
-            observed.push(Observed {
-                name: "console",
-                id: console.id()?,
-            });
-        }
-        self.placed += u64::try_from(orders)?;
-        let work = async {
-            let begun = Instant::now();
-            load::run(self.address, orders, connections).await?;
-            let written = async || Ok(self.world.orders_database.count_rows().await?);
-            backlog::time_rows(2 * self.placed, written).await?;
-            Ok(count(orders) / begun.elapsed().as_secs_f64())
+    async fn place(&self, orders: usize) -> anyhow::Result<f64> {
+        let first = OrderId::random();
+        // In one millisecond ids have no order.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let begun = Instant::now();
+        load::run(self.address, orders, self.arguments.connections.min(orders)).await?;
+        let rows = 2 * u64::try_from(orders)?;
+        let all = async || {
+            let written = self.world.orders_database.count_rows_after(first).await?;
+            Ok((written >= rows).then_some(()))
         };
-        cost.of(&observed, orders, work).await
+        backlog::until("every order is written", LOOK_EVERY, all).await?;
+        Ok(count(orders) / begun.elapsed().as_secs_f64())
+    }
+}
+
+struct Console {
+    process: Process,
+    http: Http,
+}
+
+impl Console {
+    /// It does not run yet.
+    fn of(world: &World) -> anyhow::Result<Self> {
+        let (process, http) = world.console()?;
+        process.kill()?;
+        Ok(Self { process, http })
+    }
+
+    /// What the pair does with so many pages open. What a console puts off it takes nevertheless,
+    /// so the cost is that until it has proved every order.
+    async fn beside(&self, pair: &Pair<'_>, cost: &mut Cost, pages: usize) -> anyhow::Result<f64> {
+        self.process.start_again()?;
+        self.process.complete(&self.http).await?;
+        let mut observed = pair.observed.to_vec();
+        observed.push(Observed {
+            name: "console",
+            id: self.process.id()?,
+        });
+        let orders = pair.arguments.orders;
+        let before = self.follows(pair).await?;
+        let pages = open(&self.http, pages).await?;
+        let work = async {
+            let rate = pair.place(orders).await?;
+            drop(pages);
+            let all = async || Ok((proved(&self.http).await? >= before + orders).then_some(()));
+            backlog::until("every order is proved", LOOK_EVERY, all).await?;
+            Ok(rate)
+        };
+        let rate = cost.of(&observed, orders, work).await?;
+        self.process.kill()?;
+        Ok(rate)
+    }
+
+    /// Waits until it does: it is ready before. How many orders it has proved so far.
+    async fn follows(&self, pair: &Pair<'_>) -> anyhow::Result<usize> {
+        let follows = async || {
+            pair.place(1).await?;
+            let proved = proved(&self.http).await?;
+            Ok((proved > 0).then_some(proved))
+        };
+        backlog::until("the console follows", LOOK_EVERY, follows).await
     }
 }
 
 /// Browsers, as far as a server sees them: they read what comes. Dropped, they are closed.
 async fn open(console: &Http, pages: usize) -> anyhow::Result<JoinSet<()>> {
-    let streams = (0..pages).map(async |_| {
-        let mut response = console
-            .get("/api/stream")
-            .send()
-            .await?
-            .error_for_status()?;
-        let first = tokio::time::timeout(PATIENCE, response.chunk()).await??;
-        first.context("the console's stream ended")?;
-        anyhow::Ok(response)
-    });
     let mut open = JoinSet::new();
-    for mut response in try_join_all(streams).await? {
-        open.spawn(async move { while let Ok(Some(_)) = response.chunk().await {} });
+    for (mut page, _) in try_join_all((0..pages).map(|_| page(console))).await? {
+        open.spawn(async move { while let Ok(Some(_)) = page.chunk().await {} });
     }
     Ok(open)
+}
+
+/// A page's stream, and the first state on it.
+async fn page(console: &Http) -> anyhow::Result<(Response, Value)> {
+    let request = console.get("/api/stream").timeout(LONGEST).send();
+    let mut stream = request.await?.error_for_status()?;
+    let mut event = Vec::new();
+    while !event.ends_with(b"\n\n") {
+        let chunk = tokio::time::timeout(PATIENCE, stream.chunk()).await??;
+        event.extend(chunk.context("the console's stream ended")?);
+    }
+    let state = event.strip_prefix(b"event: state\ndata: ");
+    let state = serde_json::from_slice(state.context("no state")?)?;
+    Ok((stream, state))
+}
+
+/// How many orders the console has found to be decided once.
+async fn proved(console: &Http) -> anyhow::Result<usize> {
+    let (_, state) = page(console).await?;
+    let checked = state["proof"]["lines"][4]["checked"].as_u64();
+    Ok(usize::try_from(checked.context("the console's proof")?)?)
 }
