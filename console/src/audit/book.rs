@@ -28,8 +28,10 @@ pub(crate) struct Audit {
 #[derive(Debug, Default)]
 struct Book {
     open: HashMap<Key, Open>,
-    /// The open ones, in turn.
-    turns: VecDeque<Key>,
+    /// Those whose rows are worth a look, in turn.
+    due: VecDeque<Key>,
+    /// The others by age, among them some that are due or closed meanwhile.
+    young: VecDeque<Key>,
     promises: Promises,
     tally: [Tally; 6],
     /// Products whose stock is not the sum of its ledger, as of the last look.
@@ -42,6 +44,8 @@ struct Book {
 struct Open {
     since: Instant,
     records: Records,
+    /// Whether it is in the queue of those.
+    due: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -67,8 +71,8 @@ impl Audit {
         }
         book.begin_journey(&order);
         if let Some(open) = book.open((order.id, DeltaKind::Reserve)) {
-            let decided = open.outcome;
-            open.order = Some(order);
+            let decided = open.records.outcome;
+            open.records.order = Some(order);
             // The topics are not read in step: the decision may have been seen first.
             if let Some(outcome) = decided {
                 book.decide_journey(&outcome);
@@ -79,7 +83,7 @@ impl Audit {
 
     pub(super) fn on_delta(&self, delta: Delta) {
         if let Some(open) = self.book.lock().open((delta.order_id, delta.kind)) {
-            open.delta = Some(delta);
+            open.records.delta = Some(delta);
         }
         self.changed.notify_one();
     }
@@ -87,8 +91,10 @@ impl Audit {
     pub(super) fn on_outcome(&self, outcome: Outcome) {
         let mut book = self.book.lock();
         book.decide_journey(&outcome);
-        if let Some(open) = book.open((outcome.order_id, outcome.kind)) {
-            open.outcome = Some(outcome);
+        let key = (outcome.order_id, outcome.kind);
+        if let Some(open) = book.open(key) {
+            open.records.outcome = Some(outcome);
+            book.look_at(key);
         }
         self.changed.notify_one();
     }
@@ -117,22 +123,21 @@ impl Audit {
     /// The next of the open orders whose rows are worth a look, in turn.
     pub(super) fn due(&self, limit: usize) -> Vec<Case> {
         let mut book = self.book.lock();
+        book.grow_old();
         let mut cases = Vec::new();
-        for _ in 0..book.turns.len() {
-            let Some(key) = book.turns.pop_front() else {
+        for _ in 0..book.due.len() {
+            let Some(key) = book.due.pop_front() else {
                 break;
             };
             let Some(open) = book.open.get(&key) else {
                 continue;
             };
-            let age = open.since.elapsed();
-            // A release may be decided without a fact.
-            let due = open.records.outcome.is_some() || key.1 == DeltaKind::Release;
-            if due || age >= TOGETHER {
-                let records = open.records.clone();
-                cases.push(Case { key, records, age });
-            }
-            book.turns.push_back(key);
+            cases.push(Case {
+                key,
+                records: open.records.clone(),
+                age: open.since.elapsed(),
+            });
+            book.due.push_back(key);
             if cases.len() >= limit {
                 break;
             }
@@ -186,36 +191,69 @@ impl Audit {
 
     pub(crate) fn proof(&self) -> Proof {
         let book = self.book.lock();
-        // A fact alone is a repeated one: nobody waits for it.
-        let awaited = |open: &&Open| open.records.order.is_some() || open.records.delta.is_some();
-        let on_their_way = || book.open.values().filter(awaited);
-        let decided = on_their_way().filter(|open| open.records.outcome.is_some());
-        let unwritten = decided.count();
-        let oldest = on_their_way().map(|open| open.since.elapsed()).max();
+        let (mut undecided, mut unwritten, mut oldest) = (0, 0, Duration::ZERO);
+        let now = Instant::now();
+        for Open { since, records, .. } in book.open.values() {
+            // A fact alone is a repeated one: nobody waits for it.
+            if records.order.is_none() && records.delta.is_none() {
+                continue;
+            }
+            match records.outcome {
+                Some(_) => unwritten += 1,
+                None => undecided += 1,
+            }
+            oldest = oldest.max(now.duration_since(*since));
+        }
         Proof {
             lines: Invariant::ALL.map(|of| book.line(of)).into(),
-            undecided: on_their_way().count() - unwritten,
+            undecided,
             unwritten,
-            oldest: oldest.map_or(0, millis),
+            oldest: millis(oldest),
             unfollowed: book.unfollowed,
         }
     }
 }
 
 impl Book {
-    fn open(&mut self, key: Key) -> Option<&mut Records> {
+    fn open(&mut self, key: Key) -> Option<&mut Open> {
         if !self.open.contains_key(&key) {
             if self.open.len() >= MAX_OPEN {
                 self.unfollowed += u64::from(key.1 == DeltaKind::Reserve);
                 return None;
             }
-            self.turns.push_back(key);
+            // A release may be decided without a fact.
+            let due = key.1 == DeltaKind::Release;
+            let queue = if due { &mut self.due } else { &mut self.young };
+            queue.push_back(key);
+            let open = Open {
+                since: Instant::now(),
+                records: Records::default(),
+                due,
+            };
+            self.open.insert(key, open);
         }
-        let open = self.open.entry(key).or_insert_with(|| Open {
-            since: Instant::now(),
-            records: Records::default(),
-        });
-        Some(&mut open.records)
+        self.open.get_mut(&key)
+    }
+
+    fn look_at(&mut self, key: Key) {
+        if let Some(open) = self.open.get_mut(&key)
+            && !open.due
+        {
+            open.due = true;
+            self.due.push_back(key);
+        }
+    }
+
+    /// What is not decided by now is worth a look, too.
+    fn grow_old(&mut self) {
+        while let Some(&key) = self.young.front() {
+            let is_young = |open: &Open| !open.due && open.since.elapsed() < TOGETHER;
+            if self.open.get(&key).is_some_and(is_young) {
+                break;
+            }
+            self.young.pop_front();
+            self.look_at(key);
+        }
     }
 
     fn settle(&mut self, case: &Case) {

@@ -14,6 +14,10 @@ use crate::hub::Hub;
 const BATCH: usize = 2_048;
 /// At least between two looks; as long as that a row may be visible unnoticed.
 const SOON: Duration = Duration::from_millis(20);
+/// After so many orders at once it rests: to look for many at a time costs the databases far less
+/// than to look for each.
+const MANY: usize = 50;
+const LULL: Duration = Duration::from_millis(200);
 /// After a look, so many times what it took: the databases are there for the pair.
 const REST: u32 = 4;
 /// While nothing comes of looking.
@@ -46,16 +50,21 @@ impl Prover {
                 () = self.audit.changed() => {}
             }
             let begun = Instant::now();
-            wait = match self.look().await {
-                Ok(0) => (wait * 2).min(LATER),
-                Ok(_) => SOON,
+            let closed = match self.look().await {
+                Ok(closed) => closed,
                 Err(error) => {
                     tracing::debug!(%error, "the rows cannot be read");
                     rest = LATER;
                     continue;
                 }
             };
-            rest = SOON.max(begun.elapsed() * REST);
+            wait = if closed == 0 {
+                (wait * 2).min(LATER)
+            } else {
+                SOON
+            };
+            let least = if closed < MANY { SOON } else { LULL };
+            rest = least.max(begun.elapsed() * REST);
         }
     }
 

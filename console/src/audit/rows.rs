@@ -1,7 +1,10 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, FromQueryResult, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, FromQueryResult, QueryResult, Statement,
+    TryGetableMany,
+};
 use shared::contract::{
     DeltaKind, Order, OrderId, Outcome, ProductId, Reason, Status, Timestamp, UserId,
 };
@@ -38,84 +41,125 @@ pub(super) struct Stock {
 
 pub(crate) type Key = (OrderId, DeltaKind);
 
-#[derive(FromQueryResult)]
-struct OrderRow {
-    id: OrderId,
-    user_id: i64,
-    product_id: i64,
-    qty: i32,
-    unit_price: i64,
-    total_price: i64,
-    created_at: Timestamp,
-    idempotency_key: Option<String>,
+const KINDS: [DeltaKind; 2] = [DeltaKind::Reserve, DeltaKind::Release];
+
+/// Orders placed so closely one after another, in milliseconds, lie side by side.
+const CLOSE: i64 = 5;
+/// Fewer neighbours are looked up one by one.
+const MANY: usize = 16;
+
+/// Which rows to read.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    /// All from one order to another: to read on from row to row costs a fraction of looking
+    /// each of them up.
+    Between(OrderId, OrderId),
+    Each(Vec<Key>),
 }
 
-#[derive(FromQueryResult)]
-struct IdRow {
-    id: OrderId,
+impl Wanted {
+    /// All of them, in as few parts as makes sense.
+    fn parts(keys: &[Key]) -> Vec<Self> {
+        let mut sorted = keys.to_vec();
+        sorted.sort_unstable();
+        let (mut parts, mut single) = (Vec::new(), Vec::new());
+        for neighbours in sorted.chunk_by(are_close) {
+            match neighbours {
+                [(first, _), .., (last, _)] if neighbours.len() >= MANY => {
+                    parts.push(Self::Between(*first, *last));
+                }
+                few => single.extend_from_slice(few),
+            }
+        }
+        if !single.is_empty() {
+            parts.push(Self::Each(single));
+        }
+        parts
+    }
+
+    /// By a column with orders' ids.
+    fn by_order(&self, column: &'static str) -> Expr {
+        let column = Expr::col(column);
+        match self {
+            Self::Between(first, last) => column.between(first.to_string(), last.to_string()),
+            Self::Each(keys) => {
+                let ids: Vec<_> = keys.iter().map(|(id, _)| id.to_string()).collect();
+                column.is_in(filled_up(&ids))
+            }
+        }
+    }
+
+    /// By the ids of facts, which begin with their order's.
+    fn by_fact(&self) -> Expr {
+        let column = Expr::col("id");
+        match self {
+            Self::Between(first, last) => {
+                // The last kind there is, by name.
+                column.between(first.to_string(), fact_id(&(*last, DeltaKind::Reserve)))
+            }
+            Self::Each(keys) => {
+                let ids: Vec<_> = keys.iter().map(fact_id).collect();
+                column.is_in(filled_up(&ids))
+            }
+        }
+    }
 }
 
-#[derive(FromQueryResult)]
-struct OutcomeRow {
-    id: String,
-    order_id: OrderId,
-    status: String,
-    reason: Option<String>,
-    decided_at: Timestamp,
+/// Ids that follow from idempotency keys have no neighbours.
+fn are_close((one, _): &Key, (next, _): &Key) -> bool {
+    match (one.created_at_millis(), next.created_at_millis()) {
+        (Some(one), Some(next)) => next - one <= CLOSE,
+        _ => false,
+    }
 }
 
-#[derive(FromQueryResult)]
-struct LedgerRow {
-    reference: OrderId,
-    kind: String,
-    delta: i64,
-    status: Option<String>,
-    reason: Option<String>,
-    decided_at: Timestamp,
+fn fact_id((order, kind): &Key) -> String {
+    format!("{order}:{kind}")
 }
 
-/// Three queries, whatever the number of keys.
+/// Three queries for each part of the keys.
 pub(crate) async fn read(databases: &Databases, keys: &[Key]) -> Result<HashMap<Key, Rows>, DbErr> {
-    let ids: Vec<_> = keys.iter().map(|(id, _)| id.to_string()).collect();
-    // From the first written to the last: what is read later may only be more.
-    let movements = movements(&databases.catalog, &ids).await?;
-    let outcomes = outcomes(&databases.orders, &ids).await?;
-    let placed = placed(&databases.orders, &ids).await?;
-    let of = |&(id, kind): &Key| Rows {
-        order: placed.get(&id).cloned(),
-        reserve: movements.get(&(id, DeltaKind::Reserve)).copied(),
-        release: movements.get(&(id, DeltaKind::Release)).copied(),
-        outcome: outcomes.get(&(id, kind)).copied(),
-    };
-    Ok(keys.iter().map(|key| (*key, of(key))).collect())
+    let mut rows: HashMap<_, _> = keys.iter().map(|key| (*key, Rows::default())).collect();
+    for wanted in Wanted::parts(keys) {
+        // From the first written to the last: what is read later may only be more.
+        read_movements(&databases.catalog, &wanted, &mut rows).await?;
+        read_outcomes(&databases.orders, &wanted, &mut rows).await?;
+        read_orders(&databases.orders, &wanted, &mut rows).await?;
+    }
+    Ok(rows)
 }
 
-async fn placed(
+async fn read_orders(
     database: &DatabaseConnection,
-    ids: &[String],
-) -> Result<HashMap<OrderId, Order>, DbErr> {
-    let columns = [
-        "id",
-        "user_id",
-        "product_id",
-        "qty",
-        "unit_price",
-        "total_price",
-        "created_at",
-        "idempotency_key",
-    ];
-    let rows: Vec<OrderRow> = select(database, "orders", &columns, ("id", ids)).await?;
-    let order = |row: OrderRow| Order {
-        id: row.id,
-        user_id: UserId(row.user_id),
-        product_id: ProductId(row.product_id),
-        qty: row.qty,
-        unit_price: row.unit_price,
-        total_price: row.total_price,
-        created_at: row.created_at,
-        idempotency_key: row.idempotency_key,
-    };
-    Ok(rows.into_iter().map(|row| (row.id, order(row))).collect())
+    wanted: &Wanted,
+    rows: &mut HashMap<Key, Rows>,
+) -> Result<(), DbErr> {
+    type Row = (OrderId, i64, i64, i32, i64, i64, Timestamp, Option<String>);
+    let query = Query::select()
+        .columns(["id", "user_id", "product_id", "qty"])
+        .columns(["unit_price", "total_price", "created_at", "idempotency_key"])
+        .from("orders")
+        .and_where(wanted.by_order("id"))
+        .take();
+    for row in select::<Row>(database, &query).await? {
+        let (id, user, product, qty, unit_price, total_price, created_at, idempotency_key) = row;
+        let order = Order {
+            id,
+            user_id: UserId(user),
+            product_id: ProductId(product),
+            qty,
+            unit_price,
+            total_price,
+            created_at,
+            idempotency_key,
+        };
+        for kind in KINDS {
+            if let Some(rows) = rows.get_mut(&(id, kind)) {
+                rows.order = Some(order.clone());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The ids of these orders' rows, one per row.
@@ -124,55 +168,84 @@ pub(crate) async fn order_ids(
     ids: &[OrderId],
 ) -> Result<Vec<OrderId>, DbErr> {
     let ids: Vec<_> = ids.iter().map(OrderId::to_string).collect();
-    let rows: Vec<IdRow> = select(orders, "orders", &["id"], ("id", &ids)).await?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
+    let query = Query::select()
+        .column("id")
+        .from("orders")
+        .and_where(Expr::col("id").is_in(filled_up(&ids)))
+        .take();
+    select(orders, &query).await
 }
 
-async fn outcomes(
+async fn read_outcomes(
     database: &DatabaseConnection,
-    ids: &[String],
-) -> Result<HashMap<Key, Outcome>, DbErr> {
-    let columns = ["id", "order_id", "status", "reason", "decided_at"];
-    let rows: Vec<OutcomeRow> =
-        select(database, "order_outcomes", &columns, ("order_id", ids)).await?;
-    let outcome = |row: &OutcomeRow| {
-        let kind = row.id.rsplit_once(':')?.1.parse().ok()?;
-        let outcome = Outcome {
-            order_id: row.order_id,
-            kind,
-            status: row.status.parse().ok()?,
-            reason: row.reason.as_deref().map(str::parse).transpose().ok()?,
-            decided_at: row.decided_at,
-        };
-        Some(((row.order_id, kind), outcome))
+    wanted: &Wanted,
+    rows: &mut HashMap<Key, Rows>,
+) -> Result<(), DbErr> {
+    type Row = (String, OrderId, String, Option<String>, Timestamp);
+    let query = Query::select()
+        .columns(["id", "order_id", "status", "reason", "decided_at"])
+        .from("order_outcomes")
+        .and_where(wanted.by_fact())
+        .take();
+    let outcome = |(id, order_id, status, reason, decided_at): Row| {
+        Some(Outcome {
+            order_id,
+            kind: id.rsplit_once(':')?.1.parse().ok()?,
+            status: status.parse().ok()?,
+            reason: reason.as_deref().map(str::parse).transpose().ok()?,
+            decided_at,
+        })
     };
-    Ok(rows.iter().filter_map(outcome).collect())
+    let found = select(database, &query).await?.into_iter();
+    for outcome in found.filter_map(outcome) {
+        if let Some(rows) = rows.get_mut(&(outcome.order_id, outcome.kind)) {
+            rows.outcome = Some(outcome);
+        }
+    }
+    Ok(())
 }
 
-async fn movements(
+async fn read_movements(
     database: &DatabaseConnection,
-    ids: &[String],
-) -> Result<HashMap<Key, Movement>, DbErr> {
-    let columns = [
-        "reference",
-        "kind",
-        "delta",
-        "status",
-        "reason",
-        "decided_at",
-    ];
-    let rows: Vec<LedgerRow> =
-        select(database, "stock_ledger", &columns, ("reference", ids)).await?;
-    let movement = |row: &LedgerRow| {
+    wanted: &Wanted,
+    rows: &mut HashMap<Key, Rows>,
+) -> Result<(), DbErr> {
+    type Row = (
+        String,
+        String,
+        i64,
+        Option<String>,
+        Option<String>,
+        Timestamp,
+    );
+    let query = Query::select()
+        .columns(["reference", "kind", "delta"])
+        .columns(["status", "reason", "decided_at"])
+        .from("stock_ledger")
+        .and_where(wanted.by_order("reference"))
+        .take();
+    let movement = |(reference, kind, delta, status, reason, decided_at): Row| {
         let movement = Movement {
-            delta: row.delta,
-            status: row.status.as_deref().map(str::parse).transpose().ok()?,
-            reason: row.reason.as_deref().map(str::parse).transpose().ok()?,
-            decided_at: row.decided_at,
+            delta,
+            status: status.as_deref().map(str::parse).transpose().ok()?,
+            reason: reason.as_deref().map(str::parse).transpose().ok()?,
+            decided_at,
         };
-        Some(((row.reference, row.kind.parse().ok()?), movement))
+        let key: Key = (reference.parse().ok()?, kind.parse().ok()?);
+        Some((key, movement))
     };
-    Ok(rows.iter().filter_map(movement).collect())
+    let found = select(database, &query).await?.into_iter();
+    for ((id, moved), movement) in found.filter_map(movement) {
+        for kind in KINDS {
+            if let Some(rows) = rows.get_mut(&(id, kind)) {
+                match moved {
+                    DeltaKind::Reserve => rows.reserve = Some(movement),
+                    DeltaKind::Release => rows.release = Some(movement),
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// One statement, so that stock and ledger are of one moment.
@@ -196,19 +269,40 @@ pub(super) async fn stock(catalog: &DatabaseConnection) -> Result<Vec<Stock>, Db
         .collect()
 }
 
-async fn select<T: FromQueryResult>(
+async fn select<T: TryGetableMany>(
     database: &DatabaseConnection,
-    table: &'static str,
-    columns: &[&'static str],
-    (column, ids): (&'static str, &[String]),
+    query: &SelectStatement,
 ) -> Result<Vec<T>, DbErr> {
-    let query: SelectStatement = Query::select()
-        .columns(columns.iter().copied())
-        .from(table)
-        .and_where(Expr::col(column).is_in(filled_up(ids)))
-        .take();
-    let rows = database.query_all(&query).await?;
+    let rows = database.query_all(query).await?;
     rows.iter()
-        .map(|row| T::from_query_result(row, ""))
+        .map(QueryResult::try_get_many_by_index)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> OrderId {
+        format!(
+            "{:08x}-{:04x}-7000-8000-000000000000",
+            millis >> 16,
+            millis & 0xffff
+        )
+        .parse()
+        .unwrap()
+    }
+
+    #[test]
+    fn neighbours_are_read_together_and_others_one_by_one() {
+        let reserve = |id| (id, DeltaKind::Reserve);
+        let keyed = OrderId::from_parts(&[b"key"]);
+        let lone = at(1_000);
+        let mut keys = vec![reserve(lone), reserve(keyed)];
+        keys.extend((0..16).map(|place| reserve(at(2_000 + CLOSE * place))));
+        keys.reverse();
+        let together = Wanted::Between(at(2_000), at(2_000 + CLOSE * 15));
+        let single = Wanted::Each(vec![reserve(lone), reserve(keyed)]);
+        assert_eq!(Wanted::parts(&keys), [together, single]);
+    }
 }
