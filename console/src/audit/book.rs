@@ -122,6 +122,7 @@ impl Audit {
 
     /// The next of the open orders whose rows are worth a look, in turn.
     pub(super) fn due(&self, limit: usize) -> Vec<Case> {
+        let now = Instant::now();
         let mut book = self.book.lock();
         book.grow_old();
         let mut cases = Vec::new();
@@ -135,7 +136,7 @@ impl Audit {
             cases.push(Case {
                 key,
                 records: open.records.clone(),
-                age: open.since.elapsed(),
+                age: now.duration_since(open.since),
             });
             book.due.push_back(key);
             if cases.len() >= limit {

@@ -43,8 +43,10 @@ pub(crate) type Key = (OrderId, DeltaKind);
 
 const KINDS: [DeltaKind; 2] = [DeltaKind::Reserve, DeltaKind::Release];
 
-/// Orders placed so closely one after another, in milliseconds, lie side by side.
-const CLOSE: i64 = 5;
+/// Milliseconds between two neighbours at most: the orders of one transaction are placed at once.
+const CLOSE: i64 = 50;
+/// Milliseconds between neighbours on average at most: among those that are asked for may be others.
+const DENSE: i64 = 4;
 /// Fewer neighbours are looked up one by one.
 const MANY: usize = 16;
 
@@ -65,8 +67,8 @@ impl Wanted {
         let (mut parts, mut single) = (Vec::new(), Vec::new());
         for neighbours in sorted.chunk_by(are_close) {
             match neighbours {
-                [(first, _), .., (last, _)] if neighbours.len() >= MANY => {
-                    parts.push(Self::Between(*first, *last));
+                [first, .., last] if neighbours.len() >= MANY && are_dense(neighbours) => {
+                    parts.push(Self::Between(first.0, last.0));
                 }
                 few => single.extend_from_slice(few),
             }
@@ -105,12 +107,20 @@ impl Wanted {
     }
 }
 
-/// Ids that follow from idempotency keys have no neighbours.
-fn are_close((one, _): &Key, (next, _): &Key) -> bool {
-    match (one.created_at_millis(), next.created_at_millis()) {
-        (Some(one), Some(next)) => next - one <= CLOSE,
-        _ => false,
-    }
+fn are_close(one: &Key, next: &Key) -> bool {
+    millis_between(one, next).is_some_and(|millis| millis <= CLOSE)
+}
+
+fn are_dense(neighbours: &[Key]) -> bool {
+    let ends = neighbours.first().zip(neighbours.last());
+    let millis = ends.and_then(|(first, last)| millis_between(first, last));
+    let count = i64::try_from(neighbours.len()).unwrap_or(i64::MAX);
+    millis.is_some_and(|millis| millis <= DENSE.saturating_mul(count))
+}
+
+/// `None` where an id follows from an idempotency key: it has no neighbours.
+fn millis_between((one, _): &Key, (next, _): &Key) -> Option<i64> {
+    Some(next.created_at_millis()? - one.created_at_millis()?)
 }
 
 fn fact_id((order, kind): &Key) -> String {
@@ -298,11 +308,16 @@ mod tests {
         let reserve = |id| (id, DeltaKind::Reserve);
         let keyed = OrderId::from_parts(&[b"key"]);
         let lone = at(1_000);
+        let dense = |place| reserve(at(2_000 + DENSE * place));
+        let sparse = |place| reserve(at(3_000 + CLOSE * place));
+        let sparse: Vec<_> = (0..16).map(sparse).collect();
         let mut keys = vec![reserve(lone), reserve(keyed)];
-        keys.extend((0..16).map(|place| reserve(at(2_000 + CLOSE * place))));
+        keys.extend((0..16).map(dense).chain(sparse.clone()));
+        let together = Wanted::Between(at(2_000), at(2_000 + DENSE * 15));
+        let mut single = vec![reserve(lone)];
+        single.extend(sparse);
+        single.push(reserve(keyed));
         keys.reverse();
-        let together = Wanted::Between(at(2_000), at(2_000 + CLOSE * 15));
-        let single = Wanted::Each(vec![reserve(lone), reserve(keyed)]);
-        assert_eq!(Wanted::parts(&keys), [together, single]);
+        assert_eq!(Wanted::parts(&keys), [together, Wanted::Each(single)]);
     }
 }
