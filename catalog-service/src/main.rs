@@ -7,6 +7,10 @@ use catalog_service::Settings;
 use clap::Parser;
 use shared::http::ask_ready;
 use shared::{service, settings, telemetry};
+use tikv_jemallocator::Jemalloc;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Turns the quantity deltas of orders into stock, and serves the stock over HTTP.
 ///

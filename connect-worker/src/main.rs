@@ -8,6 +8,10 @@ use connect_worker::standalone::{read_connector, read_worker};
 use connect_worker::{EnvSource, Settings};
 use shared::http::ask_ready;
 use shared::{service, settings, telemetry};
+use tikv_jemallocator::Jemalloc;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Kafka Connect's JDBC sink, source and REST API in one small process.
 ///

@@ -7,6 +7,10 @@ use clap::Parser;
 use console::Settings;
 use shared::http::ask_ready;
 use shared::{service, settings, telemetry};
+use tikv_jemallocator::Jemalloc;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// A web page that shows in one glance whether a pair is right and fast.
 ///

@@ -19,9 +19,13 @@ use clap::Parser;
 use shared::kafka::KafkaSettings;
 use shared::settings::{LogFormat, LogSettings};
 use shared::{service, telemetry};
+use tikv_jemallocator::Jemalloc;
 
 use crate::broker::EmbeddedBroker;
 use crate::pair::{Addresses, Pair, Places};
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Two order-services, a catalog-service, the sink between them, a broker, and a console that
 /// shows them at work, in one process.

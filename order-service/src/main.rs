@@ -7,6 +7,10 @@ use clap::Parser;
 use order_service::Settings;
 use shared::http::ask_ready;
 use shared::{service, settings, telemetry};
+use tikv_jemallocator::Jemalloc;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Takes orders over HTTP and writes nothing but Kafka records.
 ///

@@ -34,8 +34,12 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use e2e::{Http, World};
+use tikv_jemallocator::Jemalloc;
 
 use crate::report::{Findings, Table};
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Products that the orders spread over.
 const PRODUCTS: usize = 100;
