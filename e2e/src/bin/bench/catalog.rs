@@ -7,6 +7,7 @@ use migrations::Database;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait, Value};
 use shared::contract::{OrderId, ProductId, Timestamp};
 
+use crate::backlog::LOOK_OFTEN;
 use crate::bare::{self, Topics};
 use crate::footprint::{Cost, Observed, load, server};
 use crate::measure::{count, median_of};
@@ -69,7 +70,7 @@ async fn drain(world: &World, deltas: usize, cost: &mut Cost) -> anyhow::Result<
     };
     let observed = [service, server("kafka")?, server("mariadb")?, load()];
     let is_done = async || Ok(applied().await? >= deltas);
-    let rate = backlog::rate(deltas, applied, is_done);
+    let rate = backlog::rate(deltas, LOOK_OFTEN, applied, is_done);
     cost.of(&observed, deltas, rate).await
 }
 

@@ -142,9 +142,12 @@ impl<'a> Way<'a> {
 
     /// Waits until everything placed is written.
     async fn is_idle(&self) -> anyhow::Result<()> {
-        let rows = async || Ok(self.world.orders_database.count_rows().await?);
         let expected = u64::try_from(2 * self.placed)?;
-        backlog::time_rows(expected, rows).await.map(drop)
+        let all = async || {
+            let rows = self.world.orders_database.count_rows().await?;
+            Ok((rows >= expected).then_some(()))
+        };
+        backlog::until("everything is written", backlog::LOOK_EVERY, all).await
     }
 }
 

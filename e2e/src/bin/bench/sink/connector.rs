@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use shared::contract::OrderId;
 
 use super::{DATABASE, Place, TOPIC};
+use crate::backlog::LOOK_OFTEN;
 use crate::footprint::{Cost, Observed, load, server};
 use crate::{backlog, rows};
 
@@ -59,7 +60,7 @@ impl Place {
         let written = async || self.count("").await;
         let last = format!("WHERE id IN ({})", self.last);
         let is_done = async || Ok(self.count(&last).await? == super::PARTITIONS);
-        let rate = backlog::rate(self.records, written, is_done).await?;
+        let rate = backlog::rate(self.records, LOOK_OFTEN, written, is_done).await?;
         let rows = self.count("").await?;
         ensure!(rows == self.records, "the last are there, but only {rows}");
         Ok(rate)
