@@ -8,6 +8,9 @@ FROM rust:1.95-bookworm AS chef
 # The images that run have no zlib.
 ENV CARGO_TERM_COLOR=never LIBZ_SYS_STATIC=1
 RUN cargo install --locked --version 0.1.73 cargo-chef
+# Pages of arm64 kernels may have 64 KiB, which jemalloc has to know when it is built.
+RUN [ "$(uname -m)" != aarch64 ] \
+    || printf '[env]\nJEMALLOC_SYS_WITH_LG_PAGE = "16"\n' >> "$CARGO_HOME/config.toml"
 WORKDIR /src
 
 FROM chef AS plan
