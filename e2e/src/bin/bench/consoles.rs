@@ -78,7 +78,12 @@ fn tables(arguments: &Arguments, rounds: &[[f64; 4]], costs: &[Cost; 4]) -> [Tab
         "The pair beside a console, median of {} rounds",
         arguments.rounds
     );
-    let columns = ["", "placed, decided and written", "against no console"];
+    let columns = [
+        "",
+        "placed, decided and written",
+        "against no console",
+        "against no page",
+    ];
     let mut speed = Table::new(title, &columns);
     let title = "What everything takes beside a console";
     let mut cost = Table::new(
@@ -92,10 +97,15 @@ fn tables(arguments: &Arguments, rounds: &[[f64; 4]], costs: &[Cost; 4]) -> [Tab
         &format!("a console, {} pages", arguments.pages),
     ];
     for (place, name) in names.into_iter().enumerate() {
+        let against = |other: usize| {
+            let ratio = median_of(rounds, |rates| rates[place] / rates[other]);
+            figure(ratio, "")
+        };
         speed.row([
             name.into(),
             figure(median_of(rounds, |rates| rates[place]), "/s"),
-            figure(median_of(rounds, |rates| rates[place] / rates[0]), ""),
+            against(0),
+            against(1),
         ]);
         for row in costs[place].rows(name) {
             cost.row(row);
