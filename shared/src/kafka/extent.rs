@@ -2,8 +2,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::metadata::{MetadataPartition, MetadataTopic};
-use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -27,19 +26,14 @@ pub fn extents(
 ) -> KafkaResult<Vec<Extent>> {
     let metadata = consumer.fetch_metadata(Some(topic), timeout)?;
     let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
-    let partitions: Vec<_> = partitions.map(MetadataPartition::id).collect();
-    if partitions.is_empty() {
+    let extents: Vec<_> = partitions
+        .map(|partition| extent(consumer, topic, partition.id(), timeout))
+        .collect::<KafkaResult<_>>()?;
+    if extents.is_empty() {
         let code = RDKafkaErrorCode::UnknownTopicOrPartition;
         return Err(KafkaError::MetadataFetch(code));
     }
-    let ask = |limit| limits(consumer, topic, &partitions, limit, timeout);
-    let limits = ask(Offset::Beginning)?.into_iter().zip(ask(Offset::End)?);
-    let extent = |(&partition, (low, high))| Extent {
-        partition,
-        low,
-        high,
-    };
-    Ok(partitions.iter().zip(limits).map(extent).collect())
+    Ok(extents)
 }
 
 /// Where the partitions of topics end, asked in this order. It blocks.
@@ -57,38 +51,30 @@ pub fn ends(
     Ok(ends)
 }
 
-/// The beginnings or the ends of partitions, asked of each broker at once.
-///
 /// The metadata names a leader a moment before that broker knows: of a topic that was just
 /// created, or after an election.
-fn limits(
+fn extent(
     consumer: &impl Consumer,
     topic: &str,
-    partitions: &[i32],
-    limit: Offset,
+    partition: i32,
     timeout: Duration,
-) -> KafkaResult<Vec<i64>> {
+) -> KafkaResult<Extent> {
     let deadline = Instant::now() + timeout;
     loop {
-        let mut asked = TopicPartitionList::with_capacity(partitions.len());
-        for partition in partitions {
-            asked.add_partition_offset(topic, *partition, limit)?;
-        }
-        match consumer.offsets_for_times(asked, timeout) {
+        match consumer.fetch_watermarks(topic, partition, timeout) {
             Err(KafkaError::MetadataFetch(RDKafkaErrorCode::NotLeaderForPartition))
                 if Instant::now() < deadline =>
             {
                 std::thread::sleep(ASK_AGAIN_AFTER);
             }
             Err(error) => return Err(error),
-            Ok(found) => return found.elements().iter().map(offset).collect(),
+            Ok((low, high)) => {
+                return Ok(Extent {
+                    partition,
+                    low,
+                    high,
+                });
+            }
         }
-    }
-}
-
-fn offset(found: &TopicPartitionListElem<'_>) -> KafkaResult<i64> {
-    match found.offset() {
-        Offset::Offset(offset) => Ok(offset),
-        _ => Err(KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition)),
     }
 }
