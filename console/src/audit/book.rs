@@ -44,7 +44,7 @@ struct Book {
 struct Open {
     since: Instant,
     records: Records,
-    /// Whether it is in the queue of those.
+    /// Whether it is in the queue of those that are.
     due: bool,
 }
 

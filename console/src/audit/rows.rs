@@ -41,8 +41,6 @@ pub(super) struct Stock {
 
 pub(crate) type Key = (OrderId, DeltaKind);
 
-const KINDS: [DeltaKind; 2] = [DeltaKind::Reserve, DeltaKind::Release];
-
 /// Milliseconds between two neighbours at most: the orders of one transaction are placed at once.
 const CLOSE: i64 = 50;
 /// Milliseconds between neighbours on average at most: among those that are asked for may be others.
@@ -97,10 +95,14 @@ impl Wanted {
         match self {
             Self::Between(first, last) => {
                 // The last kind there is, by name.
-                column.between(first.to_string(), fact_id(&(*last, DeltaKind::Reserve)))
+                let end = Outcome::id_of(*last, DeltaKind::Reserve);
+                column.between(first.to_string(), end)
             }
             Self::Each(keys) => {
-                let ids: Vec<_> = keys.iter().map(fact_id).collect();
+                let ids = keys
+                    .iter()
+                    .map(|(order, kind)| Outcome::id_of(*order, *kind));
+                let ids: Vec<_> = ids.collect();
                 column.is_in(filled_up(&ids))
             }
         }
@@ -121,10 +123,6 @@ fn are_dense(neighbours: &[Key]) -> bool {
 /// `None` where an id follows from an idempotency key: it has no neighbours.
 fn millis_between((one, _): &Key, (next, _): &Key) -> Option<i64> {
     Some(next.created_at_millis()? - one.created_at_millis()?)
-}
-
-fn fact_id((order, kind): &Key) -> String {
-    format!("{order}:{kind}")
 }
 
 /// Three queries for each part of the keys.
@@ -163,7 +161,7 @@ async fn read_orders(
             created_at,
             idempotency_key,
         };
-        for kind in KINDS {
+        for kind in DeltaKind::ALL {
             if let Some(rows) = rows.get_mut(&(id, kind)) {
                 rows.order = Some(order.clone());
             }
@@ -246,7 +244,7 @@ async fn read_movements(
     };
     let found = select(database, &query).await?.into_iter();
     for ((id, moved), movement) in found.filter_map(movement) {
-        for kind in KINDS {
+        for kind in DeltaKind::ALL {
             if let Some(rows) = rows.get_mut(&(id, kind)) {
                 match moved {
                     DeltaKind::Reserve => rows.reserve = Some(movement),

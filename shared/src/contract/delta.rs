@@ -20,6 +20,8 @@ pub enum DeltaKind {
 }
 
 impl DeltaKind {
+    pub const ALL: [Self; 2] = [Self::Reserve, Self::Release];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reserve => "reserve",
@@ -32,7 +34,7 @@ impl FromStr for DeltaKind {
     type Err = ContractError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Reserve, Self::Release]
+        Self::ALL
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| {

@@ -119,7 +119,12 @@ fn decided() -> Object {
 impl Outcome {
     /// `<order id>:<kind>`, the primary key of the outcome's row.
     pub fn id(&self) -> String {
-        format!("{}:{}", self.order_id, self.kind)
+        Self::id_of(self.order_id, self.kind)
+    }
+
+    /// The [`Self::id`] that an order's outcome has, or would have.
+    pub fn id_of(order: OrderId, kind: DeltaKind) -> String {
+        format!("{order}:{kind}")
     }
 
     pub fn encode(&self) -> Vec<u8> {
