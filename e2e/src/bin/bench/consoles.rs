@@ -14,8 +14,8 @@ use shared::contract::OrderId;
 use tokio::task::JoinSet;
 
 use crate::footprint::{Cost, Observed};
-use crate::measure::{count, median_of};
-use crate::report::{self, Table, figure};
+use crate::measure::{count, interval_of, median_of};
+use crate::report::{self, Cell, Table, figure};
 use crate::{backlog, load};
 
 /// Until the first events are through.
@@ -30,10 +30,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 50)]
     pages: usize,
     /// Orders in each run.
-    #[arg(long, value_name = "N", default_value_t = 40_000)]
+    #[arg(long, value_name = "N", default_value_t = 6_000)]
     orders: usize,
-    /// Runs of each kind, in turn; the median counts.
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    /// Runs of each kind, in turn; the median counts. Many short ones tell more than a few long ones.
+    #[arg(long, value_name = "N", default_value_t = 40)]
     rounds: usize,
     /// Connections that place orders.
     #[arg(long, value_name = "N", default_value_t = 128)]
@@ -82,7 +82,9 @@ fn tables(arguments: &Arguments, rounds: &[[f64; 4]], costs: &[Cost; 4]) -> [Tab
         "",
         "placed, decided and written",
         "against no console",
+        "95 %",
         "against no page",
+        "95 %",
     ];
     let mut speed = Table::new(title, &columns);
     let title = "What everything takes beside a console";
@@ -97,16 +99,15 @@ fn tables(arguments: &Arguments, rounds: &[[f64; 4]], costs: &[Cost; 4]) -> [Tab
         &format!("a console, {} pages", arguments.pages),
     ];
     for (place, name) in names.into_iter().enumerate() {
-        let against = |other: usize| {
-            let ratio = median_of(rounds, |rates| rates[place] / rates[other]);
-            figure(ratio, "")
+        let against = |other: usize| -> [Cell; 2] {
+            let ratio = |rates: [f64; 4]| rates[place] / rates[other];
+            let [from, to] = interval_of(rounds, ratio);
+            let interval = format!("{from:.2} to {to:.2}");
+            [figure(median_of(rounds, ratio), ""), interval.into()]
         };
-        speed.row([
-            name.into(),
-            figure(median_of(rounds, |rates| rates[place]), "/s"),
-            against(0),
-            against(1),
-        ]);
+        let rate = figure(median_of(rounds, |rates| rates[place]), "/s");
+        let cells = [name.into(), rate].into_iter();
+        speed.row(cells.chain(against(0)).chain(against(1)));
         for row in costs[place].rows(name) {
             cost.row(row);
         }

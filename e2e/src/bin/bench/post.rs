@@ -17,12 +17,13 @@ const TOPICS: Topics = Topics {
     orders: "bench_orders",
     deltas: "bench_catalog_deltas",
 };
-const COLUMNS: [&str; 7] = [
+const COLUMNS: [&str; 8] = [
     "connections",
     "bare producer",
     "plain actix",
     "order-service",
     "ratio to the smaller",
+    "ratio to both",
     "p50",
     "p99",
 ];
@@ -156,7 +157,15 @@ impl Measured {
         })
     }
 
-    fn row(&mut self) -> [Cell; 7] {
+    /// To what an order would take that went through the one and then the other: where both have
+    /// only the same cores, no service is faster.
+    fn ratio_to_both(&self) -> f64 {
+        median_of(&self.rounds, |[bare, actix, service]| {
+            service * (1.0 / bare + 1.0 / actix)
+        })
+    }
+
+    fn row(&mut self) -> [Cell; 8] {
         let [bare, actix, service] = self.rates();
         [
             self.connections.to_string().into(),
@@ -164,6 +173,7 @@ impl Measured {
             figure(actix, "/s"),
             figure(service, "/s"),
             figure(self.ratio(), ""),
+            figure(self.ratio_to_both(), ""),
             figure(self.service.percentile_ms(50), " ms"),
             figure(self.service.percentile_ms(99), " ms"),
         ]
