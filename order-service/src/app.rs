@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use shared::contract::{Delta, Order, OrderId, Timestamp};
@@ -84,28 +87,42 @@ impl App {
         id: OrderId,
     ) -> Result<Option<KnownOrder>, ReadError> {
         let arrival = self.tail.waiter(id, Awaited::Order);
-        let known = self.find(id).await?;
-        if known.is_some() || !may_be_recent(id) {
-            return Ok(known);
-        }
-        self.wait(arrival, TAIL_LAG).await;
-        self.find(id).await
+        self.find_arriving(id, arrival, Instant::now() + TAIL_LAG)
+            .await
     }
 
-    /// As [`Self::find`], after a wait for the order and its outcome if need be.
+    /// As [`Self::find_own_write`], after a wait for the order and its outcome if need be.
     pub(crate) async fn find_decided(
         &self,
         id: OrderId,
         wait: Duration,
     ) -> Result<Option<KnownOrder>, ReadError> {
+        let begun = Instant::now();
+        let arrival = self.tail.waiter(id, Awaited::Order);
         let outcome = self.tail.waiter(id, Awaited::Outcome);
         match self.find(id).await {
             Ok(Some(known)) if !known.is_pending() => Ok(Some(known)),
             _ => {
-                self.wait(outcome, wait).await;
-                self.find(id).await
+                self.wait(outcome, begun + wait).await;
+                // The outcome may be faster than its order.
+                self.find_arriving(id, arrival, begun + wait.max(TAIL_LAG))
+                    .await
             }
         }
+    }
+
+    async fn find_arriving(
+        &self,
+        id: OrderId,
+        arrival: Waiter,
+        deadline: Instant,
+    ) -> Result<Option<KnownOrder>, ReadError> {
+        let known = self.find(id).await?;
+        if known.is_some() || !may_be_recent(id) {
+            return Ok(known);
+        }
+        self.wait(arrival, deadline).await;
+        self.find(id).await
     }
 
     /// An order placed just now, as it stands after a wait for its outcome.
@@ -116,7 +133,7 @@ impl App {
         wait: Duration,
     ) -> KnownOrder {
         let id = order.id;
-        self.wait(outcome, wait).await;
+        self.wait(outcome, Instant::now() + wait).await;
         let known = KnownOrder::placed(order).with(&self.tail.recent(id));
         if !known.is_pending() {
             return known;
@@ -128,30 +145,39 @@ impl App {
     }
 
     /// Waits, but not into a shutdown.
-    async fn wait(&self, waiter: Waiter, wait: Duration) {
+    async fn wait(&self, waiter: Waiter, deadline: Instant) {
         tokio::select! {
-            () = waiter.wait_until(Instant::now() + wait) => {}
+            () = waiter.wait_until(deadline) => {}
             () = self.drain.cancelled() => {}
         }
     }
 
     /// The order already placed by this user with this key. Best effort: without an
     /// answer in time the order is simply written again, which changes nothing.
+    ///
+    /// Two racing orders may both have the key: the one asked for comes first.
     pub(crate) async fn already_placed(&self, order: &Order) -> Option<KnownOrder> {
         let key = order.idempotency_key.as_deref()?;
-        if let Some(id) = self.tail.placed_with(order.user_id, key) {
-            let recent = self.tail.recent(id);
-            if let Some(order) = recent.order.clone() {
-                return Some(KnownOrder::placed(order).with(&recent));
-            }
+        let recent = self.placed_recently(order.id);
+        if recent.is_some() {
+            return recent;
         }
-        let stored = self.read_model.placed_with(order.user_id, key).await.ok()?;
-        // Two racing orders may both have it: the one asked for comes first.
-        let known = stored
-            .iter()
-            .find(|known| known.order.id == order.id)
-            .or(stored.first())?;
-        Some(known.clone().with(&self.tail.recent(known.order.id)))
+        let stored = self.read_model.placed_with(order.user_id, key).await;
+        let stored = stored.unwrap_or_default();
+        let same = stored.iter().find(|known| known.order.id == order.id);
+        let other = self.tail.placed_with(order.user_id, key);
+        let known = same
+            .cloned()
+            .or_else(|| self.placed_recently(other?))
+            .or_else(|| stored.first().cloned())?;
+        let recent = self.tail.recent(known.order.id);
+        Some(known.with(&recent))
+    }
+
+    fn placed_recently(&self, id: OrderId) -> Option<KnownOrder> {
+        let recent = self.tail.recent(id);
+        let placed = recent.order.clone().map(KnownOrder::placed)?;
+        Some(placed.with(&recent))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The orders database, which this service only ever reads.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::cmp::min;
 use std::future::Future;

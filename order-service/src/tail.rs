@@ -134,18 +134,18 @@ impl Tail {
         self.events.subscribe()
     }
 
-    fn on_order(&self, order: Order) {
+    pub(crate) fn on_order(&self, order: Order) {
         let mut inner = self.inner.lock();
         // A copy of an order is not another one, and an outcome may be faster than its order.
         if !inner.ring.knows(order.id) {
             inner.undecided.add(order.id, order.created_at);
         }
         inner.ring.add_order(Instant::now(), order.clone());
-        inner.wake(order.id, |awaited| awaited == Awaited::Order);
+        inner.wake(order.id, Awaited::Order);
         self.send(Event::Order(order));
     }
 
-    fn on_outcome(&self, outcome: Outcome) {
+    pub(crate) fn on_outcome(&self, outcome: Outcome) {
         let mut inner = self.inner.lock();
         if outcome.kind == DeltaKind::Reserve
             && let Some(placed_at) = inner.undecided.decide(outcome.order_id)
@@ -153,7 +153,7 @@ impl Tail {
             self.decisions.observe(age(placed_at));
         }
         inner.ring.add_outcome(Instant::now(), outcome);
-        inner.wake(outcome.order_id, |_| true);
+        inner.wake(outcome.order_id, Awaited::Outcome);
         self.send(Event::Outcome(outcome));
     }
 
@@ -164,13 +164,13 @@ impl Tail {
 }
 
 impl Inner {
-    fn wake(&mut self, id: OrderId, arrived: impl Fn(Awaited) -> bool) {
+    fn wake(&mut self, id: OrderId, arrived: Awaited) {
         let Some(waiters) = self.waiting.remove(&id) else {
             return;
         };
         let (woken, rest): (Vec<_>, Vec<_>) = waiters
             .into_iter()
-            .partition(|(awaited, _)| arrived(*awaited));
+            .partition(|(awaited, _)| *awaited == arrived);
         if !rest.is_empty() {
             self.waiting.insert(id, rest);
         }
@@ -215,12 +215,12 @@ impl Drop for Waiter {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use shared::contract::{ProductId, Status};
 
     use super::*;
 
-    fn outcome(id: OrderId) -> Outcome {
+    pub(crate) fn outcome(id: OrderId) -> Outcome {
         Outcome {
             order_id: id,
             kind: DeltaKind::Reserve,
@@ -245,7 +245,18 @@ mod tests {
         assert!(tail.inner.lock().waiting.is_empty());
     }
 
-    fn order(id: OrderId) -> Order {
+    #[tokio::test(start_paused = true)]
+    async fn an_outcome_does_not_wake_who_waits_for_the_order() {
+        let tail = Tail::new(&TailSettings::default());
+        let id = OrderId::random();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let waiter = tail.waiter(id, Awaited::Order);
+        tail.on_outcome(outcome(id));
+        waiter.wait_until(deadline).await;
+        assert_eq!(Instant::now(), deadline);
+    }
+
+    pub(crate) fn order(id: OrderId) -> Order {
         Order {
             id,
             user_id: UserId(1),

@@ -24,8 +24,8 @@ fn status_of(number: usize) -> Status {
     }
 }
 
-/// Its orders, newest first, three of each millisecond.
-async fn some_orders() -> (ReadModel, Vec<(OrderId, Status)>) {
+/// Without orders.
+pub(crate) async fn empty() -> ReadModel {
     let settings = DatabaseSettings {
         // Each connection has a database of its own.
         max_connections: 1,
@@ -35,16 +35,22 @@ async fn some_orders() -> (ReadModel, Vec<(OrderId, Status)>) {
     migrations::up(&database, migrations::Database::Orders)
         .await
         .unwrap();
+    ReadModel::new(database, Health::default().degrading("database"))
+}
+
+/// Its orders, newest first, three of each millisecond.
+async fn some_orders() -> (ReadModel, Vec<(OrderId, Status)>) {
+    let read_model = empty().await;
     let mut orders = Vec::new();
     for number in 0..ORDERS {
         let (id, status) = (OrderId::random(), status_of(number));
         for statement in rows(number, id, status) {
-            database.execute_unprepared(&statement).await.unwrap();
+            let written = read_model.database.execute_unprepared(&statement).await;
+            written.unwrap();
         }
         orders.insert(0, (id, status));
     }
-    let health = Health::default().degrading("database");
-    (ReadModel::new(database, health), orders)
+    (read_model, orders)
 }
 
 fn rows(number: usize, id: OrderId, status: Status) -> Vec<String> {
