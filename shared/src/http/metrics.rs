@@ -4,6 +4,7 @@ use std::time::Instant;
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -20,9 +21,14 @@ const BUCKETS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
 ];
 
+/// RFC 9110's and PATCH. Anybody may invent others, and a series lives as long as the process.
+const METHODS: [&str; 9] = [
+    "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE",
+];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
-    method: String,
+    method: &'static str,
     route: String,
     status: u16,
 }
@@ -85,7 +91,7 @@ pub(super) async fn observe(
     }
     if let Some(metrics) = metrics {
         let labels = Labels {
-            method: request.method().to_string(),
+            method: label(request.method()),
             route,
             status: status.as_u16(),
         };
@@ -96,4 +102,46 @@ pub(super) async fn observe(
         metrics.requests.get_or_create(&labels).inc();
     }
     Ok(response)
+}
+
+fn label(method: &Method) -> &'static str {
+    METHODS
+        .into_iter()
+        .find(|known| method == *known)
+        .unwrap_or("other")
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::App;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, call_service, init_service};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn methods_that_somebody_invents_share_a_series() {
+        let mut registry = Registry::default();
+        let metrics = HttpMetrics::register(&mut registry);
+        let app = App::new()
+            .app_data(Data::new(metrics))
+            .wrap(from_fn(observe));
+        let app = init_service(app).await;
+        for method in ["GET", "AAAA1", "AAAA2"] {
+            let method = method.parse().unwrap();
+            call_service(&app, TestRequest::default().method(method).to_request()).await;
+        }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for series in [
+            r#"{method="GET",route="unmatched",status="404"} 1"#,
+            r#"{method="other",route="unmatched",status="404"} 2"#,
+        ] {
+            assert!(
+                text.contains(&format!("http_requests_total{series}")),
+                "{text}"
+            );
+        }
+        assert!(!text.contains("AAAA"), "{text}");
+    }
 }
