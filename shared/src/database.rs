@@ -23,9 +23,11 @@ const MYSQL_SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMIT
 const POSTGRES_SESSION: &str = "SET idle_in_transaction_session_timeout = '10s'; \
      SET lock_timeout = '5s'; SET plan_cache_mode = force_custom_plan";
 
-/// `busy_timeout` is SQLite's lock wait; WAL lets readers go on while one writes.
+/// `busy_timeout` is SQLite's lock wait; WAL lets readers go on while one writes. Offsets are
+/// committed once the rows are: with less than FULL, a power failure could take those rows, and
+/// nothing would bring them again.
 const SQLITE_SESSION: &str =
-    "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL";
+    "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL";
 
 /// No SQLSTATE, which other databases answer, has two digits.
 const SQLITE_CANTOPEN: &str = "14";
