@@ -60,7 +60,7 @@ pub fn dead_letter() -> Message {
                 "dlq.topic": text("Where it was."),
                 "dlq.partition": number("Where it was."),
                 "dlq.offset": number("Where it was."),
-                "dlq.truncated": text("How long its value was, where only a part is kept."),
+                "dlq.truncated": text("What is missing, where only a part of the record is kept."),
             },
         }),
         value: None,

@@ -33,7 +33,7 @@ pub struct DeadLetter {
     original: Original,
     key: Option<Bytes>,
     payload: Option<Bytes>,
-    /// How much of the payload is kept, if not all of it.
+    /// What of the record is missing, if anything.
     truncated: Option<String>,
     /// The record's own time.
     timestamp: Option<Timestamp>,

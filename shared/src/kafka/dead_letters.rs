@@ -14,8 +14,11 @@ pub use letter::{Letter, LetterAddress, NotReplayable};
 pub use replay::Replay;
 pub use topic::DeadLetterTopic;
 
-/// Below the broker's default `message.max.bytes` of 1 MiB, with room for headers.
-const LARGEST_PAYLOAD: usize = 900_000;
+/// Key, value and headers as they came. librdkafka takes 1,000,000 bytes, the broker 1 MiB, and the
+/// headers of a death need room too.
+const LARGEST_RECORD: usize = 900_000;
+/// A header's two lengths, as they are written.
+const HEADER_LENGTHS: usize = 10;
 const LONGEST_TEXT: usize = 4_000;
 
 /// A record that can never be handled, for the dead-letter topic: why and whence in
@@ -34,14 +37,20 @@ pub fn dead_letter(topic: &str, message: &impl Message, reason: &str) -> OutReco
 /// Key, value, headers and time as they were, and behind them the headers that tell of its
 /// death, named without the form's prefix.
 ///
-/// A value that would not fit is cut off, and the header `truncated` says how long it was.
+/// What would not fit is cut off or left out, and the header `truncated` says what is missing.
 pub fn dead_letter_with(
     topic: &str,
     message: &impl Message,
     form: LetterForm,
     context: &[(&str, &str)],
 ) -> OutRecord {
-    let mut headers = original_headers(message);
+    let mut room = Room {
+        left: LARGEST_RECORD,
+        missing: Vec::new(),
+    };
+    let key = message.key().map(|key| room.bytes("key", key));
+    let mut headers = room.headers(message);
+    let payload = message.payload().map(|value| room.bytes("value", value));
     let mut add = |name: &str, value: &str| {
         let header = Header {
             key: &form.header(name),
@@ -50,18 +59,13 @@ pub fn dead_letter_with(
         headers = std::mem::take(&mut headers).insert(header);
     };
     context.iter().for_each(|(name, value)| add(name, value));
-    let mut payload = message.payload().map(<[u8]>::to_vec);
-    if let Some(bytes) = &mut payload
-        && bytes.len() > LARGEST_PAYLOAD
-    {
-        let note = format!("{} bytes, cut off at {LARGEST_PAYLOAD}", bytes.len());
-        add("truncated", &note);
-        bytes.truncate(LARGEST_PAYLOAD);
+    if !room.missing.is_empty() {
+        add("truncated", &room.missing.join("; "));
     }
     OutRecord {
         topic: topic.to_owned(),
         partition: None,
-        key: message.key().map(<[u8]>::to_vec),
+        key,
         payload,
         timestamp: past_time(message),
         headers,
@@ -74,12 +78,41 @@ fn past_time(message: &impl Message) -> Option<i64> {
     Some(time.min(Timestamp::now().millis()))
 }
 
-fn original_headers(message: &impl Message) -> OwnedHeaders {
-    let mut headers = OwnedHeaders::new();
-    for header in message.headers().into_iter().flat_map(Headers::iter) {
-        headers = headers.insert(header);
+/// What a letter still has room for, and what of the record is missing.
+struct Room {
+    left: usize,
+    missing: Vec<String>,
+}
+
+impl Room {
+    fn bytes(&mut self, what: &str, whole: &[u8]) -> Vec<u8> {
+        let kept = whole.len().min(self.left);
+        if kept < whole.len() {
+            let note = format!("{} bytes of {what}, cut off at {kept}", whole.len());
+            self.missing.push(note);
+        }
+        self.left -= kept;
+        whole[..kept].to_vec()
     }
-    headers
+
+    /// A part of a header would look like another one.
+    fn headers(&mut self, message: &impl Message) -> OwnedHeaders {
+        let (mut headers, mut left_out) = (OwnedHeaders::new(), 0);
+        for header in message.headers().into_iter().flat_map(Headers::iter) {
+            let size = HEADER_LENGTHS + header.key.len() + header.value.map_or(0, <[u8]>::len);
+            match self.left.checked_sub(size) {
+                Some(left) => {
+                    self.left = left;
+                    headers = headers.insert(header);
+                }
+                None => left_out += 1,
+            }
+        }
+        if left_out > 0 {
+            self.missing.push(format!("headers left out: {left_out}"));
+        }
+        headers
+    }
 }
 
 fn cut(text: &str, longest: usize) -> &str {
@@ -100,10 +133,6 @@ mod tests {
     }
 
     fn message_of(payload: Vec<u8>, time: i64) -> OwnedMessage {
-        let headers = OwnedHeaders::new().insert(Header {
-            key: "h",
-            value: Some("v"),
-        });
         OwnedMessage::new(
             Some(payload),
             Some(b"key".to_vec()),
@@ -111,8 +140,26 @@ mod tests {
             Timestamp::CreateTime(time),
             2,
             42,
-            Some(headers),
+            Some(headers(&[("h", "v")])),
         )
+    }
+
+    fn headers(of: &[(&str, &str)]) -> OwnedHeaders {
+        of.iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| {
+                headers.insert(Header {
+                    key,
+                    value: Some(*value),
+                })
+            })
+    }
+
+    /// What librdkafka and the broker count, beside a few bytes.
+    fn size(record: &OutRecord) -> usize {
+        let part = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
+        let headers = record.headers.iter();
+        let headers = headers.map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len));
+        part(&record.key) + part(&record.payload) + headers.sum::<usize>()
     }
 
     fn header(record: &OutRecord, key: &str) -> Option<String> {
@@ -141,12 +188,33 @@ mod tests {
     #[test]
     fn a_value_that_does_not_fit_is_cut_off_with_a_note() {
         let letter = dead_letter("dlq", &message(vec![b'x'; 2_000_000]), "huge");
-        assert_eq!(letter.payload.as_ref().map(Vec::len), Some(LARGEST_PAYLOAD));
+        assert!((LARGEST_RECORD..1_000_000).contains(&size(&letter)));
+        assert_eq!(letter.key.as_deref(), Some(&b"key"[..]));
+        assert_eq!(header(&letter, "h").as_deref(), Some("v"));
         assert!(
             header(&letter, "dlq.truncated")
                 .unwrap()
                 .starts_with("2000000 bytes")
         );
+    }
+
+    #[test]
+    fn a_key_and_headers_that_do_not_fit_leave_room_for_why_and_whence() {
+        let huge = "x".repeat(950_000);
+        let headers = headers(&[("huge", &huge), ("h", "v")]);
+        let message = message(b"{}".to_vec()).replace_headers(Some(headers));
+        let letter = dead_letter("dlq", &message, "headers");
+        let note = header(&letter, "dlq.truncated");
+        assert_eq!(note.as_deref(), Some("headers left out: 1"));
+        assert_eq!(header(&letter, "h").as_deref(), Some("v"));
+        assert_eq!(letter.payload.as_deref(), Some(&b"{}"[..]));
+
+        let message = message.set_key(Some(huge.into_bytes()));
+        let letter = dead_letter("dlq", &message, "key");
+        assert!(size(&letter) < 1_000_000);
+        let note = header(&letter, "dlq.truncated").unwrap();
+        assert!(note.starts_with("950000 bytes of key"), "{note}");
+        assert_eq!(header(&letter, "dlq.reason").as_deref(), Some("key"));
     }
 
     #[test]

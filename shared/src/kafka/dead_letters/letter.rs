@@ -53,7 +53,7 @@ pub struct Letter {
 /// Why a letter cannot become the record again that it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotReplayable {
-    #[error("only a part of its value is kept ({0}): send the record anew from its source")]
+    #[error("only a part of it is kept ({0}): send the record anew from its source")]
     Truncated(String),
     #[error("its headers do not say which topic and partition it came from")]
     Placeless,
