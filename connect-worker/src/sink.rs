@@ -26,3 +26,4 @@ pub use metrics::SinkMetrics;
 pub use pipeline::{BatchError, Pipeline, Written};
 pub(crate) use task::open_database;
 pub use task::{Step, Task, TaskId};
+pub use writer::Progress;

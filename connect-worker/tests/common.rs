@@ -9,10 +9,12 @@ pub(crate) use ddl::*;
 
 use connect_worker::config::SinkConfig;
 use connect_worker::dialect::{self, TableName};
-use connect_worker::sink::{BatchError, Pipeline, TaskError, TaskId, Written};
+use connect_worker::sink::{BatchError, Pipeline, Progress, TaskError, TaskId, Written};
 use rdkafka::Timestamp;
 use rdkafka::message::OwnedMessage;
-use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, QueryResult, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, QueryResult, Statement, TransactionTrait,
+};
 use serde_json::{Value, json};
 use shared::database;
 use shared::kafka::KafkaSettings;
@@ -80,29 +82,32 @@ impl Sink {
     }
 
     async fn put_into(&mut self, topic: &str, records: Vec<Record>) -> Result<Written, String> {
-        let batch: Vec<_> = records
-            .into_iter()
-            .map(|(key, value)| {
-                let offset = self.offset;
-                self.offset += 1;
-                let time = Timestamp::CreateTime(1_700_000_000_000);
-                let bytes = |text: Option<String>| text.map(String::into_bytes);
-                OwnedMessage::new(
-                    bytes(value),
-                    bytes(key),
-                    topic.into(),
-                    time,
-                    0,
-                    offset,
-                    None,
-                )
-            })
-            .collect();
-        match self.pipeline.write(&batch).await {
+        let batch = self.batch(topic, records);
+        let mut progress = Progress::default();
+        match self.pipeline.write(&batch, &mut progress).await {
             Ok(written) => Ok(written),
             Err(BatchError::Task(error)) => Err(TaskError::trace(&error)),
             Err(error) => Err(format!("{error:?}")),
         }
+    }
+
+    fn batch(&mut self, topic: &str, records: Vec<Record>) -> Vec<OwnedMessage> {
+        let message = |(key, value)| {
+            let offset = self.offset;
+            self.offset += 1;
+            let time = Timestamp::CreateTime(1_700_000_000_000);
+            let bytes = |text: Option<String>| text.map(String::into_bytes);
+            OwnedMessage::new(
+                bytes(value),
+                bytes(key),
+                topic.into(),
+                time,
+                0,
+                offset,
+                None,
+            )
+        };
+        records.into_iter().map(message).collect()
     }
 
     /// Rows as text, ordered by their first column.
@@ -699,6 +704,33 @@ pub(crate) async fn what_a_column_cannot_hold_is_bad_data(url: &str) {
     assert_eq!(sink.rows("orders", &["id", "name"]).await, ["1|abc"]);
 }
 
+/// A rival holds the row of the second half until the attempt is given up.
+pub(crate) async fn a_second_attempt_writes_only_what_the_first_has_not(url: &str) {
+    let keys = [("errors.tolerance", "all"), ("errors.log.enable", "true")];
+    let mut sink = Sink::confluent(url, &keys).await;
+    if sink.is(DatabaseBackend::Sqlite) {
+        return; // Its locks are the whole file's.
+    }
+    sink.run("CREATE TABLE orders (id BIGINT, name VARCHAR(3) UNIQUE)")
+        .await;
+    let rival = connect(url).await.begin().await.unwrap();
+    rival
+        .execute_unprepared("INSERT INTO orders VALUES (9, 'c')")
+        .await
+        .unwrap();
+    let unnamed = value(&ID_AND_NAME, json!({"id": 1}));
+    let batch = sink.batch("orders", vec![unnamed, named(2, "long"), named(3, "c")]);
+    let mut progress = Progress::default();
+    let failed = sink.pipeline.write(&batch, &mut progress).await;
+    assert!(matches!(failed, Err(BatchError::Database(_))), "{failed:?}");
+    rival.rollback().await.unwrap();
+    sink.pipeline.write(&batch, &mut progress).await.unwrap();
+    assert_eq!(
+        sink.rows("orders", &["id", "name"]).await,
+        ["1|NULL", "3|c"]
+    );
+}
+
 /// 25: an existing table keeps its column types, which need not be those we would choose.
 pub(crate) async fn existing_columns_decide_how_values_are_bound(url: &str) {
     let mut sink = Sink::confluent(url, &UPSERT_BY_ID).await;
@@ -1288,6 +1320,7 @@ macro_rules! cases {
         $crate::cases!($database, $run;
             a_tombstone_between_writes_is_not_lost,
             a_created_table_is_declared_as_confluents_is,
+            a_second_attempt_writes_only_what_the_first_has_not,
             a_dropped_table_that_may_not_be_created_is_told,
             a_tombstone_needs_a_key,
             bytes_have_their_default,

@@ -48,9 +48,13 @@ impl World {
     }
 
     async fn create_topic(&self, topic: &str) {
+        self.create_topic_for(topic, "40000000").await;
+    }
+
+    async fn create_topic_for(&self, topic: &str, message_bytes: &str) {
         let admin: AdminClient<_> = client().create().unwrap();
         let topic = NewTopic::new(topic, 2, TopicReplication::Fixed(1))
-            .set("max.message.bytes", "40000000");
+            .set("max.message.bytes", message_bytes);
         let created = admin
             .create_topics([&topic], &AdminOptions::new())
             .await
@@ -561,6 +565,33 @@ async fn a_record_of_twenty_megabytes_becomes_a_dead_letter_between_its_neighbou
         world.stop.cancel();
         running.await.unwrap().unwrap();
         assert_eq!(world.committed(&topic), 4);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_is_never_taken_ends_the_task() {
+    on_mariadb(async |url| {
+        let world = World::new(&url, "untaken").await;
+        let topic = world.name.clone();
+        let dead_letters = format!("{topic}.dlq");
+        world.create_topic(&topic).await;
+        world.create_topic_for(&dead_letters, "1000").await;
+        let keys = [
+            ("topics", topic.as_str()),
+            ("insert.mode", "insert"),
+            ("errors.tolerance", "all"),
+            ("errors.deadletterqueue.topic.name", dead_letters.as_str()),
+        ];
+        // Too large compressed as well.
+        let garbage: String = (0..5_000).map(|number| number.to_string()).collect();
+        produce(&topic, &garbage).await;
+        let failed = world.run(world.task(CONFLUENT, &keys).await).await;
+        let trace = failed.unwrap().unwrap_err().trace();
+        assert!(
+            trace.starts_with("the dead-letter topic does not take a record\nCaused by: "),
+            "{trace}"
+        );
     })
     .await;
 }

@@ -21,6 +21,8 @@ pub enum TaskError {
     Connection { attempts: u32, source: DbErr },
     #[error("the database refuses a statement")]
     Refused(#[source] DbErr),
+    #[error("the dead-letter topic does not take a record")]
+    DeadLetter(#[source] rdkafka::error::KafkaError),
     #[error("Kafka: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
 }

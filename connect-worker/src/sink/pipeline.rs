@@ -1,5 +1,6 @@
 use rdkafka::Message;
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 use sea_orm::{DatabaseConnection, DbErr};
 use shared::contract::OrderId;
 use shared::kafka::{KafkaSettings, TopicError, received_trace, trace_id};
@@ -9,7 +10,7 @@ use super::dead_letters::DeadLetters;
 use super::error::{BadRecord, Stage, TaskError, WriteError};
 use super::record::{Row, RowMapper};
 use super::task::TaskId;
-use super::writer::Writer;
+use super::writer::{Progress, Writer};
 use crate::config::{ErrorLog, SinkConfig};
 
 /// From records to committed rows; knows nothing of consumers and retries.
@@ -38,7 +39,7 @@ pub struct Written {
     pub dead_letters: usize,
 }
 
-/// Why a batch is not written. Writing it again is always safe.
+/// Why a batch is not written yet. It can be written again, from where its progress says.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
     #[error(transparent)]
@@ -85,8 +86,13 @@ impl Pipeline {
     }
 
     /// Once this returns, every record of the batch is in the database or in the
-    /// dead-letter topic, or was skipped as the configuration says.
-    pub async fn write<M: Message>(&mut self, batch: &[M]) -> Result<Written, BatchError> {
+    /// dead-letter topic, or was skipped as the configuration says. `progress` is the batch's
+    /// own, over all attempts.
+    pub async fn write<M: Message>(
+        &mut self,
+        batch: &[M],
+        progress: &mut Progress,
+    ) -> Result<Written, BatchError> {
         let (rows, mut bad) = self.map(batch);
         if let BadRecords::Fail = self.bad
             && let Some((index, bad)) = bad.pop()
@@ -95,7 +101,8 @@ impl Pipeline {
             return Err(BatchError::Task(bad.into()));
         }
         if self.finds_refused() {
-            bad.extend(write_around_bad_rows(&mut self.writer, batch, &rows).await?);
+            self.writer.write_around_bad_rows(&rows, progress).await?;
+            bad.extend(refused_rows(batch, progress));
         } else {
             self.write_all_or_none(batch, &rows).await?;
         }
@@ -155,7 +162,7 @@ impl Pipeline {
                 "records to the dead-letter topic"
             );
             let sent = dead_letters.send(batch, bad).await;
-            return sent.map_err(BatchError::Broker);
+            return sent.map_err(BatchError::of_letters);
         }
         tracing::warn!(records = bad.len(), order_id, trace_id, %first, "records skipped");
         Ok(())
@@ -224,17 +231,14 @@ impl Pipeline {
     }
 }
 
-async fn write_around_bad_rows<M: Message>(
-    writer: &mut Writer,
+fn refused_rows<M: Message>(
     batch: &[M],
-    rows: &[Row],
-) -> Result<Vec<(usize, BadRecord)>, BatchError> {
-    let found = writer.write_around_bad_rows(rows).await?;
-    let describe = |row: super::writer::Refused| {
+    progress: &Progress,
+) -> impl Iterator<Item = (usize, BadRecord)> {
+    progress.refused.iter().filter_map(|row| {
         let message = batch.get(row.record)?;
-        Some((row.record, refused(message, row.reason)))
-    };
-    Ok(found.into_iter().filter_map(describe).collect())
+        Some((row.record, refused(message, row.reason.clone())))
+    })
 }
 
 /// A line for each, for who looks so closely.
@@ -267,6 +271,21 @@ fn refused(message: &impl Message, reason: String) -> BadRecord {
         stage: Stage::Put,
         message: reason,
         exception: "java.sql.SQLException",
+    }
+}
+
+impl BatchError {
+    /// A letter that the broker never takes would be sent for ever.
+    fn of_letters(error: KafkaError) -> Self {
+        match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::InvalidRecord
+                | RDKafkaErrorCode::MessageSizeTooLarge
+                | RDKafkaErrorCode::PolicyViolation
+                | RDKafkaErrorCode::TopicAuthorizationFailed,
+            ) => Self::Task(TaskError::DeadLetter(error)),
+            _ => Self::Broker(error),
+        }
     }
 }
 

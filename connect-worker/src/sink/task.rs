@@ -17,6 +17,7 @@ use super::consumer::{matching, subscribe};
 use super::error::{TaskError, is_connection_failure, is_lock_conflict};
 use super::metrics::{SinkMetrics, TaskMetrics};
 use super::pipeline::{BatchError, Pipeline, Written};
+use super::writer::Progress;
 use crate::config::{Retries, SinkConfig, Topics};
 
 /// How long a batch is kept while the database is away, as a member of the group that
@@ -275,10 +276,11 @@ impl Work {
         let begun = Instant::now();
         let records = self.traces.consume(batch);
         let mut looked_again = false;
+        let mut progress = Progress::default();
         loop {
             let contexts = records.iter().flatten().map(Span::context);
             let attempt = self.traces.batch("write rows", batch.len(), contexts);
-            let result = self.pipeline.write(batch).await;
+            let result = self.pipeline.write(batch, &mut progress).await;
             traces::end(attempt, &result);
             let delay = match result {
                 Ok(written) => {

@@ -36,6 +36,14 @@ pub(super) struct Writer {
     largest_statement: Option<usize>,
 }
 
+/// How far the attempts to write a batch have come: no row is written twice.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Rows, from the first, that are written or refused.
+    settled: usize,
+    pub(super) refused: Vec<Refused>,
+}
+
 /// A row that the database refuses, and why.
 #[derive(Debug)]
 pub(super) struct Refused {
@@ -60,6 +68,9 @@ impl Writer {
     /// One transaction. After an error nothing is written, but tables that were missing may
     /// have been created.
     pub(super) async fn write(&mut self, rows: &[Row]) -> Result<(), WriteError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         let mut written = self.try_write(rows, self.batch_size).await;
         if let Err(WriteError::KeyTwice(_)) = written {
             written = self.try_write(rows, 1).await;
@@ -102,18 +113,20 @@ impl Writer {
     }
 
     /// Writes all but the rows that can never be written, which it finds by halving: as many
-    /// transactions as it takes, in the order of the rows.
+    /// transactions as it takes, in the order of the rows. After an error it goes on from where
+    /// it was.
     pub(super) async fn write_around_bad_rows(
         &mut self,
         rows: &[Row],
-    ) -> Result<Vec<Refused>, WriteError> {
-        let mut refused = Vec::new();
-        let mut parts = vec![rows];
+        progress: &mut Progress,
+    ) -> Result<(), WriteError> {
+        let mut parts = vec![&rows[progress.settled..]];
         while let Some(part) = parts.pop() {
             match (self.write(part).await, part) {
-                (Ok(()), _) => {}
+                (Ok(()), _) => progress.settled += part.len(),
                 (Err(WriteError::Data(reason)), [row]) => {
-                    refused.push(Refused {
+                    progress.settled += 1;
+                    progress.refused.push(Refused {
                         record: row.record,
                         reason,
                     });
@@ -125,7 +138,7 @@ impl Writer {
                 (Err(error), _) => return Err(error),
             }
         }
-        Ok(refused)
+        Ok(())
     }
 
     async fn statement_bytes(&mut self) -> Result<usize, WriteError> {
