@@ -704,6 +704,62 @@ pub(crate) async fn what_a_column_cannot_hold_is_bad_data(url: &str) {
     assert_eq!(sink.rows("orders", &["id", "name"]).await, ["1|abc"]);
 }
 
+/// An ENUM's and a DOUBLE's values, partitions and triggers of MariaDB; an index row, triggers
+/// and a view's check option of PostgreSQL.
+pub(crate) async fn what_a_table_refuses_by_its_own_rules_is_bad_data(url: &str) {
+    let keys = [("table.types", "TABLE,VIEW")];
+    let sink = Sink::confluent(url, &keys).await;
+    let tables: &[&[&str]] = match sink.db.get_database_backend() {
+        DatabaseBackend::MySql => &[
+            &["CREATE TABLE orders (id BIGINT, name ENUM('a', 'b'))"],
+            &["CREATE TABLE orders (id BIGINT, name DOUBLE)"],
+            &[
+                "CREATE TABLE orders (id BIGINT, name TEXT) PARTITION BY LIST (id) \
+                 (PARTITION two VALUES IN (2))",
+            ],
+            &[
+                "CREATE TABLE orders (id BIGINT, name TEXT)",
+                "CREATE TRIGGER t BEFORE INSERT ON orders FOR EACH ROW \
+                 SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'",
+            ],
+        ],
+        DatabaseBackend::Postgres => &[
+            &["CREATE TABLE orders (id BIGINT, name TEXT UNIQUE)"],
+            &[
+                "CREATE TABLE orders (id BIGINT, name TEXT)",
+                "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE EXCEPTION 'no'; END $$",
+                "CREATE TRIGGER t BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION f()",
+            ],
+            &[
+                "CREATE TABLE base (id BIGINT, name TEXT)",
+                "CREATE VIEW orders AS SELECT * FROM base WHERE id = 2 WITH CHECK OPTION",
+            ],
+        ],
+        _ => return,
+    };
+    for table in tables {
+        sink.run("DROP TABLE IF EXISTS orders").await;
+        for sql in *table {
+            sink.run(sql).await;
+        }
+        let mut fresh = Sink::confluent(url, &keys).await;
+        let put = fresh.put(vec![named(1, &incompressible())]).await;
+        let error = put.unwrap_err();
+        assert!(error.starts_with("Tolerance exceeded"), "{table:?} {error}");
+    }
+}
+
+/// Beyond what an index of PostgreSQL takes, also compressed.
+fn incompressible() -> String {
+    let mut state = 1_u32;
+    let mut letter = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'a' + u8::try_from((state >> 16) % 26).unwrap())
+    };
+    (0..20_000).map(|_| letter()).collect()
+}
+
 /// A rival holds the row of the second half until the attempt is given up.
 pub(crate) async fn a_second_attempt_writes_only_what_the_first_has_not(url: &str) {
     let keys = [("errors.tolerance", "all"), ("errors.log.enable", "true")];
@@ -1369,6 +1425,7 @@ macro_rules! cases {
             values_of_every_type_arrive,
             values_of_the_wrong_type_are_converted_or_refused,
             what_a_column_cannot_hold_is_bad_data,
+            what_a_table_refuses_by_its_own_rules_is_bad_data,
             without_key_fields_all_fields_are_the_key,
         );
     };

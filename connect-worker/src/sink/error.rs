@@ -171,9 +171,14 @@ fn reported(error: &DbErr) -> Option<&dyn DatabaseError> {
     sqlx_error(error)?.as_database_error()
 }
 
-/// Data faults that MariaDB and MySQL report under a general SQLSTATE: packet too large,
-/// no value for a required column, incorrect value, CHECK violated.
-const MYSQL_DATA: [u16; 5] = [1153, 1364, 1366, 3819, 4025];
+/// Data faults that MariaDB and MySQL report under a general SQLSTATE: packet too large, data
+/// truncated, no value for a required column, incorrect value, a view's check option, no
+/// partition for the value, a trigger's SIGNAL, CHECK violated.
+const MYSQL_DATA: [u16; 9] = [1153, 1265, 1364, 1366, 1369, 1526, 1644, 3819, 4025];
+
+/// PostgreSQL's beside the classes 22 and 23: a view's check option, an index row too large, a
+/// trigger's RAISE EXCEPTION.
+const POSTGRES_DATA: [&str; 3] = ["44000", "54000", "P0001"];
 
 // SQLite's primary result codes.
 const SQLITE_ERROR: i32 = 1;
@@ -192,6 +197,9 @@ fn class(error: &dyn DatabaseError) -> Class {
     }
     let mysql = error.try_downcast_ref::<MySqlDatabaseError>();
     if mysql.is_some_and(|error| MYSQL_DATA.contains(&error.number())) {
+        return Class::Data;
+    }
+    if POSTGRES_DATA.contains(&&*code) {
         return Class::Data;
     }
     match code.get(..2) {
