@@ -595,3 +595,28 @@ async fn a_dead_letter_that_is_never_taken_ends_the_task() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_another_creates_at_the_same_time_is_written_to() {
+    on_postgres(async |url| {
+        let world = World::new(&url, "rival").await;
+        let topic = world.name.clone();
+        world.create_topic(&topic).await;
+        let rival = crate::common::connect(&url).await.begin().await.unwrap();
+        rival
+            .execute_unprepared("CREATE TABLE sunk (id BIGINT PRIMARY KEY, name TEXT)")
+            .await
+            .unwrap();
+        produce(&topic, &record(1, "a")).await;
+        let keys = [&world.upserts()[..], &[("schema.evolution", "basic")]].concat();
+        let running = world.run(world.task(DEBEZIUM, &keys).await);
+        let waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+             AND datname = current_database() AND query LIKE 'CREATE TABLE%'";
+        world.has_rows(waiting).await;
+        rival.commit().await.unwrap();
+        world.reaches(&[1]).await;
+        world.stop.cancel();
+        running.await.unwrap().unwrap();
+    })
+    .await;
+}

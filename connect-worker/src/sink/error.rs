@@ -119,6 +119,16 @@ impl From<DbErr> for WriteError {
     }
 }
 
+impl WriteError {
+    /// A change of tables is no record's fault: another task may have made it meanwhile.
+    pub(super) fn of_change(error: DbErr) -> Self {
+        match reported(&error).map(class) {
+            Some(Class::Data | Class::KeyTwice | Class::Structure) => Self::Structure(error),
+            Some(Class::Other) | None => Self::Infrastructure(error),
+        }
+    }
+}
+
 enum Class {
     Data,
     KeyTwice,

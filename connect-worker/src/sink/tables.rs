@@ -110,7 +110,8 @@ impl Tables {
             table: (*row.table).clone(),
             columns,
         };
-        db.execute_raw(self.dialect.create_table(&target)).await?;
+        let created = db.execute_raw(self.dialect.create_table(&target)).await;
+        created.map_err(WriteError::of_change)?;
         tracing::info!(table = %row.table, "table created");
         Ok(())
     }
@@ -151,8 +152,9 @@ impl Tables {
         }
         for column in missing {
             let column = self.new_column(column)?;
-            db.execute_raw(self.dialect.add_column(&row.table, &column))
-                .await?;
+            let sql = self.dialect.add_column(&row.table, &column);
+            let added = db.execute_raw(sql).await;
+            added.map_err(WriteError::of_change)?;
             tracing::info!(table = %row.table, column = column.name, "column added");
         }
         Ok(true)
