@@ -18,8 +18,9 @@ pub enum UrlError {
 }
 
 /// The driver's URL for a JDBC URL. User and password, where given, win over the URL's own
-/// `user` and `password` parameters; of the other parameters those of TLS have counterparts
-/// (mode and authority), the rest tune Java drivers and are dropped.
+/// `user` and `password` parameters; of the other parameters those of TLS (mode and authority)
+/// and of PostgreSQL's session (`currentSchema` and `options`) have counterparts, the rest tune
+/// Java drivers and are dropped.
 pub fn driver_url(
     jdbc: &str,
     user: Option<&str>,
@@ -66,7 +67,12 @@ pub fn driver_url(
     url.push_str(host);
     url.push('/');
     url.push_str(database);
-    url.push_str(&tls(jdbc, scheme, query));
+    let given = tls(jdbc, scheme, query).into_iter();
+    let given = given.chain(session(scheme, query)).flatten();
+    for (index, parameter) in given.enumerate() {
+        url.push(if index == 0 { '?' } else { '&' });
+        url.push_str(&parameter);
+    }
     Ok(Secret::new(url))
 }
 
@@ -77,21 +83,30 @@ fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// The query of the driver's URL: how the server proves who it is.
-fn tls(jdbc: &str, scheme: &str, query: &str) -> String {
+/// How the server proves who it is.
+fn tls(jdbc: &str, scheme: &str, query: &str) -> [Option<String>; 2] {
     // What MariaDB's and PostgreSQL's drivers mean by it; MySQL's would do without.
     let verified = parameter(query, "ssl").or(parameter(query, "usessl")) == Some("true");
     let default = (verified && !jdbc.starts_with("jdbc:mysql:")).then_some("verify-full");
     let mode = parameter(query, "sslmode").or(default);
     let authority = parameter(query, "sslrootcert").or(parameter(query, "serversslcert"));
-    let tls = [
+    [
         mode.map(|mode| format!("ssl-mode={}", ssl_mode(scheme, mode))),
         authority.map(|path| format!("ssl-ca={path}")),
-    ];
-    let given = tls.into_iter().flatten().zip(['?', '&']);
-    given
-        .map(|(parameter, mark)| format!("{mark}{parameter}"))
-        .collect()
+    ]
+}
+
+/// Where PostgreSQL looks for tables, and its other settings.
+fn session(scheme: &str, query: &str) -> [Option<String>; 2] {
+    if scheme != "postgres" {
+        return [None, None];
+    }
+    let schemas = parameter(query, "currentSchema");
+    let options = parameter(query, "options");
+    [
+        options.map(|options| format!("options={options}")),
+        schemas.map(|names| format!("options[search_path]={names}")),
+    ]
 }
 
 /// A missing file is created, as the Java driver does.
@@ -201,6 +216,19 @@ mod tests {
             "mysql://h/d?ssl-mode=verify_identity&ssl-ca=/ca.pem"
         );
         assert_eq!(url("jdbc:mysql://h/d?useSSL=true"), "mysql://h/d");
+    }
+
+    #[test]
+    fn postgres_looks_for_tables_where_the_url_says() {
+        assert_eq!(
+            url("jdbc:postgresql://h/d?currentSchema=shop,public"),
+            "postgres://h/d?options[search_path]=shop,public"
+        );
+        assert_eq!(
+            url("jdbc:postgresql://h/d?options=-c%20geqo%3Doff&sslmode=require"),
+            "postgres://h/d?ssl-mode=require&options=-c%20geqo%3Doff"
+        );
+        assert_eq!(url("jdbc:mariadb://h/d?currentSchema=shop"), "mysql://h/d");
     }
 
     #[test]

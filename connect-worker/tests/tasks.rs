@@ -620,3 +620,28 @@ async fn a_table_that_another_creates_at_the_same_time_is_written_to() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_go_to_the_schema_that_the_url_names() {
+    on_postgres(async |url| {
+        let world = World::new(&url, "schema").await;
+        let topic = world.name.clone();
+        world.create_topic(&topic).await;
+        world.execute("CREATE SCHEMA shop").await;
+        let url = format!("{}&currentSchema=shop", jdbc_url(&url));
+        let keys = [
+            ("connection.url", url.as_str()),
+            ("schema.evolution", "basic"),
+        ];
+        let keys = [&world.upserts()[..], &keys].concat();
+        let running = world.run(world.task(DEBEZIUM, &keys).await);
+        produce(&topic, &record(1, "a")).await;
+        let written = "SELECT 1 FROM information_schema.tables \
+             WHERE table_schema = 'shop' AND table_name = 'sunk'";
+        world.has_rows(written).await;
+        world.has_rows("SELECT 1 FROM shop.sunk").await;
+        world.stop.cancel();
+        running.await.unwrap().unwrap();
+    })
+    .await;
+}
