@@ -645,3 +645,26 @@ async fn rows_go_to_the_schema_that_the_url_names() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_partitions_are_lost_is_given_up() {
+    on_mariadb(async |url| {
+        let world = World::new(&url, "expelled").await;
+        world.create_topic(&world.name).await;
+        let keys = [
+            ("schema.evolution", "basic"),
+            ("consumer.override.session.timeout.ms", "6000"),
+            ("consumer.override.max.poll.interval.ms", "6000"),
+        ];
+        let keys = [&world.upserts()[..], &keys].concat();
+        let mut task = world.task(DEBEZIUM, &keys).await;
+        produce(&world.name, &record(1, "a")).await;
+        while !matches!(task.step(&world.stop).await.unwrap(), Step::Wrote(_)) {}
+        world.cable.cut();
+        produce(&world.name, &record(2, "a")).await;
+        let given_up = tokio::time::timeout(PATIENCE / 2, task.step(&world.stop)).await;
+        assert_eq!(given_up.unwrap().unwrap(), Step::Waited);
+        task.close().await;
+    })
+    .await;
+}

@@ -225,6 +225,11 @@ impl Pipeline {
             })
     }
 
+    /// From now on writes into this database, which is the same one.
+    pub(super) fn reconnect(&mut self, db: DatabaseConnection) {
+        self.writer.reconnect(db);
+    }
+
     /// Whether the database answers.
     pub(super) async fn ping(&self) -> Result<(), DbErr> {
         self.writer.ping().await

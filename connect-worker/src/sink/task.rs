@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaErrorCode;
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use shared::crash_point;
 use shared::database;
 use shared::kafka::{BETWEEN_EVENTS, BatchConsumer, KafkaSettings, TopicError};
@@ -24,6 +24,9 @@ use crate::config::{Retries, SinkConfig, Topics};
 /// takes no part in it. Well below `max.poll.interval.ms`, five minutes, after which the
 /// group gives the partitions to others.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one attempt may take: a database whose host has vanished never answers. With
+/// [`PATIENCE`] before it, it still ends below `max.poll.interval.ms`.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(180);
 const BROKER_DELAY: Duration = Duration::from_secs(1);
 /// How often to look for topics that match; `metadata.max.age.ms` says otherwise.
 const NEW_TOPICS: Duration = Duration::from_secs(30);
@@ -89,6 +92,7 @@ impl Task {
         let db = db.map_err(|error| TaskError::of_url(&error))?;
         let work = Work {
             pipeline: Pipeline::new(&id, &config, db, kafka),
+            database: config.database.clone(),
             effort: Effort {
                 rules: config.retries,
                 connection: config.connection,
@@ -140,7 +144,7 @@ impl Task {
             }
         };
         crash_point("sink::writing");
-        let written = self.work.write(&batch, stop).await?;
+        let written = self.work.write(consumer, &batch, stop).await?;
         if let Some(written) = written {
             crash_point("sink::written");
             consumer.commit(&batch);
@@ -261,6 +265,7 @@ impl Subscription {
 /// A task without its consumer, so that a batch can borrow from that.
 struct Work {
     pipeline: Pipeline,
+    database: Secret,
     effort: Effort,
     metrics: TaskMetrics,
     traces: Traces,
@@ -270,6 +275,7 @@ impl Work {
     /// Tries until the batch is written, for so long as it may be kept. `None`: it is not.
     async fn write(
         &mut self,
+        consumer: &BatchConsumer,
         batch: &[BorrowedMessage<'_>],
         stop: &CancellationToken,
     ) -> Result<Option<Written>, TaskError> {
@@ -280,7 +286,7 @@ impl Work {
         loop {
             let contexts = records.iter().flatten().map(Span::context);
             let attempt = self.traces.batch("write rows", batch.len(), contexts);
-            let result = self.pipeline.write(batch, &mut progress).await;
+            let result = self.attempt(batch, &mut progress).await;
             traces::end(attempt, &result);
             let delay = match result {
                 Ok(written) => {
@@ -307,10 +313,29 @@ impl Work {
                     BROKER_DELAY
                 }
             };
-            if wait(delay, stop).await.is_none() || begun.elapsed() > PATIENCE {
+            let stopped = wait(delay, stop).await.is_none();
+            // The partitions' new owners may have written newer rows.
+            if stopped || begun.elapsed() > PATIENCE || consumer.is_expelled() {
                 return Ok(None);
             }
         }
+    }
+
+    async fn attempt(
+        &mut self,
+        batch: &[BorrowedMessage<'_>],
+        progress: &mut Progress,
+    ) -> Result<Written, BatchError> {
+        let written = self.pipeline.write(batch, progress);
+        if let Ok(written) = tokio::time::timeout(LONGEST_ATTEMPT, written).await {
+            return written;
+        }
+        // The pool's only connection still waits for its answer.
+        let db = open_database(&self.database).await;
+        self.pipeline.reconnect(db.map_err(BatchError::Database)?);
+        let silence = format!("no answer within {} s", LONGEST_ATTEMPT.as_secs());
+        let error = DbErr::Conn(RuntimeErr::Internal(silence));
+        Err(BatchError::Database(error))
     }
 
     fn failed(&mut self, error: DbErr) -> Result<Duration, TaskError> {

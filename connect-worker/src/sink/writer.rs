@@ -213,6 +213,11 @@ impl Writer {
         Ok(Some(Statement::from_sql_and_values(backend, sql, values)))
     }
 
+    pub(super) fn reconnect(&mut self, db: DatabaseConnection) {
+        self.db = db;
+        self.tables.forget();
+    }
+
     /// Whether the database answers.
     pub(super) async fn ping(&self) -> Result<(), sea_orm::DbErr> {
         self.db.ping().await

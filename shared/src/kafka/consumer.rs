@@ -110,6 +110,12 @@ impl BatchConsumer {
         Ok(batch)
     }
 
+    /// Whether the group gave this member's partitions to others, for it took no batch within
+    /// `max.poll.interval.ms` or was not heard of.
+    pub fn is_expelled(&self) -> bool {
+        self.consumer.assignment_lost()
+    }
+
     /// Commits the offsets behind a batch, without waiting for the broker: what a lost
     /// commit costs is a redelivery.
     pub fn commit<M: Message>(&self, batch: &[M]) {
