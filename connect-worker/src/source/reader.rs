@@ -330,9 +330,12 @@ impl Reader {
     fn statement(&self, condition: &str, values: Vec<sea_orm::Value>) -> Statement {
         let backend = self.dialect.backend();
         let columns = self.columns.iter();
-        let columns: Vec<_> = columns
-            .map(|column| column.select(&self.dialect.quote(&column.name), backend))
-            .collect();
+        let columns =
+            columns.map(|column| column.select(&self.dialect.quote(&column.name), backend));
+        // As it is compared: SQLite rounds what it compares.
+        let time = self.first_time();
+        let time = time.map(|column| column.select(&self.time_sql(), backend));
+        let columns: Vec<_> = columns.chain(time).collect();
         let source = self.relation.source(self.dialect);
         let sql = format!("SELECT {} FROM {source}{condition}", columns.join(", "));
         Statement::from_sql_and_values(backend, sql, values)
@@ -361,14 +364,9 @@ impl Reader {
             }
             found.values.push(value);
         }
-        // The first of the named that is not null, as COALESCE says.
-        for name in &self.mode.timestamps {
-            let index = self.columns.iter().position(|column| column.name == *name);
-            let Some(index) = index.filter(|_| found.time.is_none()) else {
-                continue;
-            };
-            let text: Option<String> = row.try_get_by_index(index)?;
-            found.time = text.and_then(|text| self.columns[index].instant(&text, self.zone));
+        if let Some(column) = self.first_time() {
+            let text: Option<String> = row.try_get_by_index(self.columns.len())?;
+            found.time = text.and_then(|text| column.instant(&text, self.zone));
         }
         Ok(found)
     }

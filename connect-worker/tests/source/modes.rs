@@ -74,6 +74,24 @@ async fn rows_come_by_their_time_alone(world: &mut World) {
     .await;
 }
 
+/// SQLite compares milliseconds, rounded: a row must not be new for ever.
+async fn a_time_of_microseconds_comes_once(world: &mut World) {
+    create_timed_users(world).await;
+    world
+        .start_source(&json!({
+            "mode": "timestamp", "timestamp.column.name": "at",
+            "incrementing.column.name": null,
+        }))
+        .await;
+    let mut all = Vec::new();
+    for id in 1..5 {
+        let insert = format!("insert into users(at) values('2026-11-24 10:00:0{id}.123600')");
+        world.run(&insert).await;
+        all.push(id);
+        world.reads("users", &all).await;
+    }
+}
+
 async fn changed_rows_come_again(world: &mut World) {
     create_timed_users(world).await;
     world
@@ -126,6 +144,21 @@ async fn rows_come_by_their_time_alone_on_postgres() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_come_by_their_time_alone_on_sqlite() {
     on_sqlite(rows_come_by_their_time_alone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_of_microseconds_comes_once_from_mariadb() {
+    on_mariadb(a_time_of_microseconds_comes_once).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_of_microseconds_comes_once_from_postgres() {
+    on_postgres(a_time_of_microseconds_comes_once).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_of_microseconds_comes_once_from_sqlite() {
+    on_sqlite(a_time_of_microseconds_comes_once).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
