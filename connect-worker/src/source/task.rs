@@ -321,7 +321,11 @@ impl Task {
             replication: self.config.replication,
         };
         let topics: Vec<_> = unknown.iter().map(settings).collect();
-        ensure_topics(&self.kafka, &topics).await?;
+        match ensure_topics(&self.kafka, &topics).await {
+            // The configuration speaks of those that are created.
+            Ok(()) | Err(TopicError::TooFewPartitions { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         self.topics
             .extend(topics.into_iter().map(|topic| topic.name));
         Ok(())

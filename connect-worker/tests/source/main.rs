@@ -14,7 +14,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -176,6 +176,14 @@ impl World {
 
     fn topic(&self, table: &str) -> String {
         format!("{}_{table}", self.name)
+    }
+
+    /// Of one partition.
+    async fn create_topic(&self, name: &str) {
+        let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
+        let topic = NewTopic::new(name, 1, TopicReplication::Fixed(1));
+        let created = admin.create_topics([&topic], &AdminOptions::new()).await;
+        created.unwrap().remove(0).unwrap();
     }
 
     /// The ids of the records of a table's topic.

@@ -92,6 +92,20 @@ async fn a_time_of_microseconds_comes_once(world: &mut World) {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_there_keeps_its_partitions() {
+    on_mariadb(async |world: &mut World| {
+        world.create_users().await;
+        world.run("insert into users(name) values('a')").await;
+        world.create_topic(&world.topic("users")).await;
+        world
+            .start_source(&json!({"topic.creation.default.partitions": "3"}))
+            .await;
+        world.reads("users", &[1]).await;
+    })
+    .await;
+}
+
 async fn changed_rows_come_again(world: &mut World) {
     create_timed_users(world).await;
     world
