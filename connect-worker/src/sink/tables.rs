@@ -238,6 +238,8 @@ impl Tables {
             columns,
         });
         if let Some(table) = self.known.get_mut(&*row.table) {
+            let in_use = |(layout, _): &(Arc<Layout>, _)| Arc::strong_count(layout) > 1;
+            table.targets.retain(in_use);
             table.targets.push((Arc::clone(&row.layout), target));
         }
         Ok(())
