@@ -95,7 +95,14 @@ impl ConnectorStore {
     }
 
     pub fn get(&self, name: &str) -> Result<Option<Entry>, StoreError> {
-        Ok(self.all()?.remove(name))
+        match self {
+            Self::Memory(entries) => Ok(entries.read().get(name).cloned()),
+            Self::Topic(topic) => {
+                let key = key(name);
+                let value = topic.get().ok_or(StoreError::Starting)?.get(&key);
+                Ok(value.and_then(|value| decode(&key, &value)))
+            }
+        }
     }
 
     /// Returns once the broker has it and `get` tells it.
