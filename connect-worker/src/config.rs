@@ -96,6 +96,9 @@ pub struct TableRules {
     pub replace_null_with_default: bool,
     /// The column that a value of text goes into; `None`: such a value is refused.
     pub text_column: Option<String>,
+    /// Numbers of the types `io.debezium.time.*` are refused: Debezium's sink knows what they
+    /// mean, where Confluent's writes them as they are.
+    pub refuse_debezium_times: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -760,6 +760,22 @@ fn incompressible() -> String {
     (0..20_000).map(|_| letter()).collect()
 }
 
+/// Debezium's sink would make a time of it.
+pub(crate) async fn a_time_of_debeziums_own_is_refused(url: &str) {
+    let at = json!({"type": "int64", "field": "at", "name": "io.debezium.time.MicroTimestamp"});
+    let schema = json!({"type": "struct", "optional": false, "fields": [at]});
+    let record = (None, envelope(&schema, &json!({"at": 1})));
+    let mut confluent = Sink::confluent(url, &[]).await;
+    confluent.put(vec![record.clone()]).await.unwrap();
+    assert_eq!(confluent.rows("orders", &["at"]).await, ["1"]);
+    let mut debezium = Sink::new(url, DEBEZIUM, &[]).await;
+    let error = debezium.put(vec![record]).await.unwrap_err();
+    assert!(
+        error.contains("'at' is of type io.debezium.time.MicroTimestamp"),
+        "{error}"
+    );
+}
+
 /// A rival holds the row of the second half until the attempt is given up.
 pub(crate) async fn a_second_attempt_writes_only_what_the_first_has_not(url: &str) {
     let keys = [("errors.tolerance", "all"), ("errors.log.enable", "true")];
@@ -1377,6 +1393,7 @@ macro_rules! cases {
             a_tombstone_between_writes_is_not_lost,
             a_created_table_is_declared_as_confluents_is,
             a_second_attempt_writes_only_what_the_first_has_not,
+            a_time_of_debeziums_own_is_refused,
             a_dropped_table_that_may_not_be_created_is_told,
             a_tombstone_needs_a_key,
             bytes_have_their_default,

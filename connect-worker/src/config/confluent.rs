@@ -87,6 +87,7 @@ fn rules(reader: &mut Reader<'_>, maker: Maker) -> TableRules {
         timestamps: TimestampFields::default(),
         replace_null_with_default: true,
         text_column: None,
+        refuse_debezium_times: false,
     };
     match maker {
         Maker::Confluent => confluent_only(reader, shared),

@@ -107,6 +107,7 @@ fn rules(reader: &mut Reader<'_>) -> TableRules {
         timestamps: TimestampFields::default(),
         replace_null_with_default: false,
         text_column: None,
+        refuse_debezium_times: true,
     }
 }
 

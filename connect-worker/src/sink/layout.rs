@@ -80,6 +80,16 @@ impl Layout {
                 "No fields found using key and value schemas for table: {topic}"
             ));
         }
+        if let Some(column) = columns.iter().find(|column| is_debezium_time(column))
+            && rules.refuse_debezium_times
+        {
+            return Err(format!(
+                "field '{}' is of type {}, which connect-worker does not know: set \
+                 time.precision.mode=connect at the source",
+                column.name,
+                column.schema.name.as_deref().unwrap_or_default()
+            ));
+        }
         Ok(Self::new(rules, columns))
     }
 
@@ -170,6 +180,13 @@ fn column_schema(rules: &TableRules, field: &Field) -> Schema {
         default: None,
         ..schema.clone()
     }
+}
+
+/// A number that counts days or fractions of a second.
+fn is_debezium_time(column: &Column) -> bool {
+    let name = column.schema.name.as_deref().unwrap_or_default();
+    let is_number = matches!(column.schema.kind, Type::Int32 | Type::Int64);
+    is_number && name.starts_with("io.debezium.time.")
 }
 
 fn coordinates(rules: &TableRules) -> Result<Vec<Column>, LayoutError> {
