@@ -3,6 +3,7 @@ mod tests;
 
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
 use shared::contract::{Delta, Order, OrderId, Timestamp};
 use shared::http::Problem;
 use shared::kafka::trace_id;
@@ -193,6 +194,15 @@ pub(crate) fn may_be_recent(id: OrderId) -> bool {
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
-        Self::unavailable("database", error.to_string(), Duration::from_secs(1))
+        match error {
+            // To try again would not help.
+            ReadError::Row(_) => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "unreadable-row",
+                "What is stored cannot be read",
+            )
+            .detail(error.to_string()),
+            _ => Self::unavailable("database", error.to_string(), Duration::from_secs(1)),
+        }
     }
 }

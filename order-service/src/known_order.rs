@@ -14,11 +14,15 @@ pub(crate) struct Decision {
 }
 
 impl Decision {
+    /// A reason that a later version gives is left out: the status alone decides.
     pub(crate) fn from_columns(status: &str, reason: Option<&str>) -> Result<Self, ContractError> {
-        let reason = reason.map(str::parse).transpose()?;
+        let reason = reason.map(str::parse).transpose();
         Ok(Self {
             status: status.parse()?,
-            reason,
+            reason: reason.unwrap_or_else(|error| {
+                tracing::debug!(%error, "a decision's reason is left out");
+                None
+            }),
         })
     }
 }

@@ -32,9 +32,20 @@ const LARGEST_STEP: u64 = 1_000;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
     #[error("the orders database cannot be read: {0}")]
-    Database(#[from] DbErr),
+    Database(DbErr),
+    #[error("a row of the orders database cannot be read: {0}")]
+    Row(DbErr),
     #[error("the orders database did not answer in time")]
     TimedOut,
+}
+
+impl From<DbErr> for ReadError {
+    fn from(error: DbErr) -> Self {
+        match error {
+            DbErr::Type(_) => Self::Row(error),
+            _ => Self::Database(error),
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -93,7 +104,8 @@ impl ReadModel {
             .and_where(column(Orders::UserId).eq(user.0))
             .and_where(column(Orders::IdempotencyKey).eq(key))
             .take();
-        self.within(KEY_PATIENCE, self.fetch(query)).await
+        // Late for so little patience is not yet broken.
+        in_time(KEY_PATIENCE, self.fetch(query)).await
     }
 
     /// Orders newest first.
@@ -178,12 +190,9 @@ impl ReadModel {
         patience: Duration,
         query: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, ReadError> {
-        let result = match tokio::time::timeout(patience, query).await {
-            Ok(result) => result.map_err(ReadError::from),
-            Err(_) => Err(ReadError::TimedOut),
-        };
+        let result = in_time(patience, query).await;
         match &result {
-            Ok(_) => self.health.up(),
+            Ok(_) | Err(ReadError::Row(_)) => self.health.up(),
             Err(error) => self.health.down(error.to_string()),
         }
         result
@@ -193,6 +202,16 @@ impl ReadModel {
     pub(crate) async fn probe(&self) {
         // The result is in the health already.
         drop(self.within(PATIENCE, self.database.ping()).await);
+    }
+}
+
+async fn in_time<T>(
+    patience: Duration,
+    query: impl Future<Output = Result<T, DbErr>>,
+) -> Result<T, ReadError> {
+    match tokio::time::timeout(patience, query).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(ReadError::TimedOut),
     }
 }
 

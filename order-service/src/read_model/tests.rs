@@ -1,5 +1,6 @@
-//! The list on SQLite. The end-to-end tests walk it on the other databases.
+//! On SQLite. The end-to-end tests walk the list on the other databases.
 
+use sea_orm::TransactionTrait;
 use shared::contract::Status;
 use shared::http::Health;
 use shared::settings::DatabaseSettings;
@@ -35,7 +36,9 @@ pub(crate) async fn empty() -> ReadModel {
     migrations::up(&database, migrations::Database::Orders)
         .await
         .unwrap();
-    ReadModel::new(database, Health::default().degrading("database"))
+    let health = Health::default().degrading("database");
+    health.up();
+    ReadModel::new(database, health)
 }
 
 /// Its orders, newest first, three of each millisecond.
@@ -45,8 +48,7 @@ async fn some_orders() -> (ReadModel, Vec<(OrderId, Status)>) {
     for number in 0..ORDERS {
         let (id, status) = (OrderId::random(), status_of(number));
         for statement in rows(number, id, status) {
-            let written = read_model.database.execute_unprepared(&statement).await;
-            written.unwrap();
+            write(&read_model, &statement).await;
         }
         orders.insert(0, (id, status));
     }
@@ -125,4 +127,42 @@ async fn a_page_may_be_empty_and_not_the_last() {
     let (read_model, orders) = some_orders().await;
     let pages = pages(&read_model, Some(Status::Rejected), 5, 10).await;
     assert_eq!(pages, [vec![], vec![], vec![orders[ORDERS - 1].0]]);
+}
+
+async fn write(read_model: &ReadModel, statement: &str) {
+    let written = read_model.database.execute_unprepared(statement).await;
+    written.unwrap();
+}
+
+#[tokio::test]
+async fn a_reason_of_a_later_version_is_left_out() {
+    let (read_model, orders) = some_orders().await;
+    write(&read_model, "UPDATE order_outcomes SET reason = 'LATER'").await;
+    for (id, status) in orders {
+        let known = read_model.order(id).await.unwrap().unwrap();
+        assert_eq!(known.status(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_no_outage() {
+    let (read_model, orders) = some_orders().await;
+    write(&read_model, "UPDATE order_outcomes SET status = 'LATER'").await;
+    let (confirmed, _) = orders[ORDERS - 2];
+    let found = read_model.order(confirmed).await;
+    assert!(matches!(found, Err(ReadError::Row(_))), "{found:?}");
+    assert!(read_model.health.is_up());
+}
+
+#[tokio::test]
+async fn a_look_up_that_nobody_needs_may_be_late_and_a_read_may_not() {
+    let read_model = empty().await;
+    // The only connection.
+    let held = read_model.database.begin().await.unwrap();
+    let found = read_model.placed_with(UserId(1), "key").await;
+    assert!(matches!(found, Err(ReadError::TimedOut)), "{found:?}");
+    assert!(read_model.health.is_up());
+    assert!(read_model.order(OrderId::random()).await.is_err());
+    assert!(!read_model.health.is_up());
+    held.rollback().await.unwrap();
 }

@@ -141,6 +141,12 @@ impl Dependency {
         });
     }
 
+    pub fn is_up(&self) -> bool {
+        let entries = self.health.dependencies.lock();
+        let entry = entries.get(self.name);
+        entry.is_some_and(|entry| entry.state == State::Up)
+    }
+
     /// One log line per change, not per attempt.
     fn set(&self, state: State) {
         let mut entries = self.health.dependencies.lock();
