@@ -3,7 +3,8 @@
 //! An order is *open* from the first record seen of it until its records, its ledger row and
 //! its rows in the orders database agree; then it is forgotten, so that what this costs goes
 //! with the rate of orders, not with their number. What is merely late is open; what
-//! contradicts itself is a violation. `verify` reads everything from the beginning; this begins
+//! contradicts itself is a violation, and so is what is missing, once the topics could be read for
+//! long enough to have seen it. `verify` reads everything from the beginning; this begins
 //! with the console.
 
 mod book;
@@ -12,6 +13,7 @@ mod judge;
 mod promise;
 mod prover;
 pub(crate) mod rows;
+mod sight;
 
 pub(crate) use book::Audit;
 pub(crate) use follower::Follower;

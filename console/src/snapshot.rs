@@ -117,7 +117,7 @@ pub(crate) struct Proof {
     pub(crate) unwritten: usize,
     /// How old the oldest of both is.
     pub(crate) oldest: i64,
-    /// Orders that came while too many were open to follow another.
+    /// Orders that came before the topics were read, or while too many were open to follow another.
     pub(crate) unfollowed: u64,
 }
 

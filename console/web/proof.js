@@ -19,6 +19,6 @@ export function proof({ proof: { lines, undecided, unwritten, oldest, unfollowed
   const open = undecided + unwritten;
   let words = 'Nothing is on its way.';
   if (open) words = `On their way: ${number(undecided)} undecided, ${number(unwritten)} decided and not yet settled; the oldest for ${milliseconds(oldest)}.`;
-  if (unfollowed) words += ` ${number(unfollowed)} came while too many were on their way to follow them.`;
+  if (unfollowed) words += ` ${number(unfollowed)} came before the topics were read, or while too many were on their way, and were not followed.`;
   text(inFlight, words);
 }

@@ -6,9 +6,10 @@ use shared::contract::{Delta, DeltaKind, Order, OrderId, Outcome, Status, Timest
 use tokio::sync::Notify;
 
 use super::Invariant;
-use super::judge::{Records, TOGETHER, Verdict, judge};
+use super::judge::{Records, Verdict, judge};
 use super::promise::{Answer, Kept, Promises};
 use super::rows::{Key, Rows, Stock};
+use super::sight::{Sight, TOGETHER};
 use crate::snapshot::{Journey, Line, Proof};
 
 /// More than that would be a backlog, not orders on their way.
@@ -33,6 +34,7 @@ struct Book {
     /// The others by age, among them some that are due or closed meanwhile.
     young: VecDeque<Key>,
     promises: Promises,
+    sight: Sight,
     tally: [Tally; 6],
     /// Products whose stock is not the sum of its ledger, as of the last look.
     bad_stock: Vec<String>,
@@ -59,7 +61,7 @@ struct Tally {
 pub(super) struct Case {
     pub(super) key: Key,
     records: Records,
-    age: Duration,
+    followed: Duration,
 }
 
 impl Audit {
@@ -99,9 +101,16 @@ impl Audit {
         self.changed.notify_one();
     }
 
+    /// The topics can be read as of now.
+    pub(super) fn on_sight(&self, now: Instant) {
+        self.book.lock().sight.extend(now);
+    }
+
     /// A request with this key is about to be sent.
     pub(crate) fn expect(&self, key: &str) {
-        self.book.lock().promises.expect(key);
+        let mut book = self.book.lock();
+        let followed = book.sight.has_begun();
+        book.promises.expect(key, followed);
     }
 
     /// All that came of a request that was expected.
@@ -122,7 +131,6 @@ impl Audit {
 
     /// The next of the open orders whose rows are worth a look, in turn.
     pub(super) fn due(&self, limit: usize) -> Vec<Case> {
-        let now = Instant::now();
         let mut book = self.book.lock();
         book.grow_old();
         let mut cases = Vec::new();
@@ -136,7 +144,7 @@ impl Audit {
             cases.push(Case {
                 key,
                 records: open.records.clone(),
-                age: now.duration_since(open.since),
+                followed: book.sight.of(open.since),
             });
             book.due.push_back(key);
             if cases.len() >= limit {
@@ -153,7 +161,7 @@ impl Audit {
         let mut closed = 0;
         for case in cases {
             let rows = rows.get(&case.key).unwrap_or(&nothing);
-            match judge(case.key.1, &case.records, rows, case.age) {
+            match judge(case.key.1, &case.records, rows, case.followed) {
                 Verdict::Open => continue,
                 Verdict::Settled => book.settle(case),
                 Verdict::Violated(invariant, fault) => book.violate(invariant, case.key.0, &fault),
@@ -181,8 +189,14 @@ impl Audit {
     /// Holds the answers to what should have been seen by now.
     pub(super) fn look_for_overdue(&self) {
         let mut book = self.book.lock();
-        for (key, kept) in book.promises.overdue() {
-            book.keep(Some(kept), key);
+        let Book {
+            promises, sight, ..
+        } = &mut *book;
+        for (key, kept) in promises.overdue(sight) {
+            match kept {
+                Some(kept) => book.keep(Some(kept), key),
+                None => book.unfollowed += 1,
+            }
         }
     }
 
@@ -248,7 +262,7 @@ impl Book {
     /// What is not decided by now is worth a look, too.
     fn grow_old(&mut self) {
         while let Some(&key) = self.young.front() {
-            let is_young = |open: &Open| !open.due && open.since.elapsed() < TOGETHER;
+            let is_young = |open: &Open| !open.due && self.sight.of(open.since) < TOGETHER;
             if self.open.get(&key).is_some_and(is_young) {
                 break;
             }
@@ -364,6 +378,57 @@ mod tests {
 
     use super::*;
 
+    fn order(id: OrderId) -> Order {
+        Order {
+            id,
+            user_id: UserId(1),
+            product_id: ProductId(1),
+            qty: 1,
+            unit_price: 1,
+            total_price: 1,
+            created_at: Timestamp::now(),
+            idempotency_key: Some(id.to_string()),
+        }
+    }
+
+    /// The topics can be read from then on, long enough to see what there is.
+    fn watch(audit: &Audit, begun: Instant) {
+        for seconds in 0..=TOGETHER.as_secs() {
+            audit.on_sight(begun + Duration::from_secs(seconds));
+        }
+    }
+
+    fn violations(audit: &Audit) -> u64 {
+        audit.look_for_overdue();
+        audit.judge(&audit.due(usize::MAX), &HashMap::new());
+        audit.proof().lines.iter().map(|line| line.violated).sum()
+    }
+
+    #[test]
+    fn what_is_missing_is_missed_only_once_the_topics_could_be_read_for_long_enough() {
+        let (audit, begun) = (Audit::default(), Instant::now());
+        audit.on_sight(begun);
+        audit.on_order(order(OrderId::random()));
+        audit.expect("acknowledged");
+        audit.answered("acknowledged", Answer::Acknowledged);
+        // The broker was away for an hour.
+        let back = begun + Duration::from_secs(3_600);
+        audit.on_sight(back);
+        assert_eq!(violations(&audit), 0);
+        watch(&audit, back);
+        assert_eq!(violations(&audit), 2);
+    }
+
+    #[test]
+    fn what_was_asked_for_before_the_topics_were_read_is_not_followed() {
+        let (audit, begun) = (Audit::default(), Instant::now());
+        audit.expect("early");
+        audit.answered("early", Answer::Acknowledged);
+        watch(&audit, begun + Duration::from_secs(1));
+        assert_eq!(violations(&audit), 0);
+        assert_eq!(audit.proof().unfollowed, 1);
+    }
+
     #[test]
     fn a_decision_seen_before_its_order_is_part_of_the_journey() {
         let (audit, id, now) = (Audit::default(), OrderId::random(), Timestamp::now());
@@ -376,14 +441,8 @@ mod tests {
         });
         assert_eq!(audit.proof().undecided + audit.proof().unwritten, 0);
         audit.on_order(Order {
-            id,
-            user_id: UserId(1),
-            product_id: ProductId(1),
-            qty: 1,
-            unit_price: 1,
-            total_price: 1,
             created_at: now,
-            idempotency_key: None,
+            ..order(id)
         });
         let journey = &audit.journeys()[0];
         assert_eq!(journey.status, Status::Confirmed);

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -16,6 +16,8 @@ use crate::settings::Topics;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How soon a stop is noticed.
 const POLL: Duration = Duration::from_millis(200);
+/// How often it is made sure that the topics can be read.
+const LOOK_EVERY: Duration = Duration::from_secs(4);
 /// After so many records at once it rests: to fetch many at a time costs the broker far less than
 /// to hear of each transaction.
 const MANY: usize = 50;
@@ -60,8 +62,13 @@ impl Follower {
         config.set("group.id", "console");
         let consumer: BaseConsumer = config.create()?;
         consumer.assign(&self.ends(&consumer)?)?;
-        let mut at_once = 0;
+        let (mut at_once, mut looked) = (0, Instant::now());
+        self.audit.on_sight(looked);
         while !self.stop.is_cancelled() {
+            if looked.elapsed() >= LOOK_EVERY {
+                self.look(&consumer);
+                looked = Instant::now();
+            }
             match consumer.poll(if at_once == 0 { POLL } else { Duration::ZERO }) {
                 Some(Ok(record)) => {
                     self.on_record(&record);
@@ -78,6 +85,14 @@ impl Follower {
             }
         }
         Ok(())
+    }
+
+    /// Whether every partition's leader answers: a frozen one would look like a quiet one.
+    fn look(&self, consumer: &BaseConsumer) {
+        match self.ends(consumer) {
+            Ok(_) => self.audit.on_sight(Instant::now()),
+            Err(error) => tracing::debug!(%error, "the topics cannot be followed for now"),
+        }
     }
 
     /// Effects before their causes: of what happens meanwhile, a cause without its effect would

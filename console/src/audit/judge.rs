@@ -4,9 +4,8 @@ use shared::contract::{Delta, DeltaKind, Order, Outcome, Status};
 
 use super::Invariant;
 use super::rows::{Movement, Rows};
+use super::sight::TOGETHER;
 
-/// How far apart two records of one transaction may be seen.
-pub(super) const TOGETHER: Duration = Duration::from_secs(10);
 /// A fact alone is a repeated one, unless its order is about to be seen.
 const ALONE: Duration = Duration::from_secs(5);
 
@@ -29,11 +28,17 @@ pub(super) enum Verdict {
 
 use Verdict::{Open, Settled, Violated};
 
-/// `kind` is whose records and rows these are.
-pub(super) fn judge(kind: DeltaKind, records: &Records, rows: &Rows, age: Duration) -> Verdict {
+/// `kind` is whose records and rows these are, `followed` for how long the topics could be read
+/// since the first of the records.
+pub(super) fn judge(
+    kind: DeltaKind,
+    records: &Records,
+    rows: &Rows,
+    followed: Duration,
+) -> Verdict {
     let verdicts = match kind {
         DeltaKind::Reserve => [
-            atomic(records, rows, age),
+            atomic(records, rows, followed),
             taken(records, rows),
             decided(records, rows),
             order_in_step(records, rows),
@@ -60,7 +65,7 @@ pub(super) fn judge(kind: DeltaKind, records: &Records, rows: &Rows, age: Durati
 
 /// A transaction's records are seen together. An order of before the console's start is in the
 /// database by the time it matters.
-fn atomic(records: &Records, rows: &Rows, age: Duration) -> Verdict {
+fn atomic(records: &Records, rows: &Rows, followed: Duration) -> Verdict {
     let order = records.order.as_ref().or(rows.order.as_ref());
     match (order, &records.delta) {
         (Some(order), Some(delta))
@@ -75,8 +80,8 @@ fn atomic(records: &Records, rows: &Rows, age: Duration) -> Verdict {
             )
         }
         (Some(_), Some(_)) => Settled,
-        (_, None) if records.order.is_none() && age >= ALONE => Settled,
-        _ if age < TOGETHER => Open,
+        (_, None) if records.order.is_none() && followed >= ALONE => Settled,
+        _ if followed < TOGETHER => Open,
         (Some(_), None) => Violated(Invariant::Atomic, "has no reservation".to_owned()),
         (None, _) => Violated(Invariant::Atomic, "reserved without an order".to_owned()),
     }

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::Invariant;
-use super::judge::TOGETHER;
+use super::sight::{Sight, TOGETHER};
 
 /// What became of a request, once all that was to be tried was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) struct Promises(HashMap<String, Promise>);
 
 #[derive(Debug, Default)]
 struct Promise {
+    /// Whether its order could be seen from the start: the topics were read by then.
+    followed: bool,
     seen: bool,
     answer: Option<(Answer, Instant)>,
 }
@@ -31,8 +33,12 @@ pub(super) type Kept = (Invariant, Option<&'static str>);
 
 impl Promises {
     /// Before the request: its order may be seen before its answer.
-    pub(super) fn expect(&mut self, key: &str) {
-        self.0.insert(key.to_owned(), Promise::default());
+    pub(super) fn expect(&mut self, key: &str, followed: bool) {
+        let promise = Promise {
+            followed,
+            ..Promise::default()
+        };
+        self.0.insert(key.to_owned(), promise);
     }
 
     pub(super) fn answered(&mut self, key: &str, answer: Answer) -> Option<Kept> {
@@ -60,23 +66,25 @@ impl Promises {
         Some(kept)
     }
 
-    /// Those whose order should have been seen by now, with their keys.
-    pub(super) fn overdue(&mut self) -> Vec<(String, Kept)> {
+    /// Those whose order should have been seen by now, with their keys; `None` where it may have
+    /// come before the topics were read.
+    pub(super) fn overdue(&mut self, sight: &Sight) -> Vec<(String, Option<Kept>)> {
         let mut overdue = Vec::new();
         self.0.retain(|key, promise| {
             let Some((answer, at)) = promise.answer else {
                 return true;
             };
-            if at.elapsed() < TOGETHER {
+            if sight.of(at) < TOGETHER {
                 return true;
             }
             let kept = match answer {
-                Answer::Acknowledged => (
+                Answer::Unknown => return false,
+                _ if !promise.followed => None,
+                Answer::Acknowledged => Some((
                     Invariant::Acknowledged,
                     Some("acknowledged, and not committed"),
-                ),
-                Answer::Refused => (Invariant::Refused, None),
-                Answer::Unknown => return false,
+                )),
+                Answer::Refused => Some((Invariant::Refused, None)),
             };
             overdue.push((key.clone(), kept));
             false
@@ -92,7 +100,7 @@ mod tests {
     #[test]
     fn an_acknowledged_order_is_kept_whichever_comes_first() {
         let mut promises = Promises::default();
-        promises.expect("answer first");
+        promises.expect("answer first", true);
         assert_eq!(
             promises.answered("answer first", Answer::Acknowledged),
             None
@@ -101,7 +109,7 @@ mod tests {
             promises.seen("answer first"),
             Some((Invariant::Acknowledged, None))
         );
-        promises.expect("record first");
+        promises.expect("record first", true);
         assert_eq!(promises.seen("record first"), None);
         let kept = promises.answered("record first", Answer::Acknowledged);
         assert_eq!(kept, Some((Invariant::Acknowledged, None)));
@@ -111,7 +119,7 @@ mod tests {
     #[test]
     fn a_refused_order_that_is_committed_breaks_its_promise() {
         let mut promises = Promises::default();
-        promises.expect("key");
+        promises.expect("key", true);
         assert_eq!(promises.answered("key", Answer::Refused), None);
         let (invariant, fault) = promises.seen("key").unwrap();
         assert_eq!(invariant, Invariant::Refused);
