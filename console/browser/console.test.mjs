@@ -222,15 +222,16 @@ test('a killed or paused sink is made up for', async () => {
   await allIsWell();
 });
 
-test('the naive twin loses, doubles and oversells what the pair does not', async () => {
+test('the naive twin breaks what the pair keeps', async () => {
   await page.getByRole('button', { name: 'Run both' }).click();
   const cells = async (column) => (await page.locator(`#score tbody td:nth-child(${column})`).allTextContents()).map((text) => Number(text.replaceAll(',', '')));
   await page.getByText('Running').first().waitFor();
-  await until('both are counted', async () => { const found = await cells(3); return (found.length === 4 && !found.some(Number.isNaN)) || found; }, RACE);
+  await until('both are counted', async () => { const found = await cells(3); return (found.length === 5 && !found.some(Number.isNaN)) || found; }, RACE);
   const [pair, naive] = [await cells(2), await cells(3)];
-  assert.deepEqual(pair, [1000, 0, 0, 0]);
-  const [acknowledged, lost, doubled, oversold] = naive;
-  assert.ok(acknowledged > 0 && oversold > 0 && lost + doubled > 0, `${naive}`);
+  assert.deepEqual(pair, [1000, 0, 0, 0, 0]);
+  const [acknowledged, lost, doubled] = naive;
+  // Whether it oversells is up to what is taken twice and what is overwritten: they may make up for each other.
+  assert.ok(acknowledged > 0 && lost + doubled > 0, `${naive}`);
   await page.locator('#race').screenshot({ path: join(ARTEFACTS, 'race.png') });
   await allInvariantsHold();
 });

@@ -8,8 +8,8 @@
 mod orders;
 mod reader;
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
@@ -39,8 +39,9 @@ struct Ground {
     run: String,
     kafka: KafkaSettings,
     database: DatabaseConnection,
-    /// Units that a catalog-service has granted to orders. A measurement, no part of it.
-    granted: Arc<AtomicI64>,
+    /// Units that a catalog-service has granted, by order: an order that is granted twice still
+    /// gets them once. A measurement, no part of it.
+    granted: Arc<Mutex<HashMap<String, i64>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,7 @@ pub(crate) struct Counts {
     pub(crate) rows: i64,
     pub(crate) orders: i64,
     pub(crate) granted: i64,
+    pub(crate) stock: i64,
 }
 
 /// In the order of their places among the readers.
@@ -136,14 +138,16 @@ impl Naive {
 
     pub(crate) async fn count(&self) -> Result<Counts, DbErr> {
         let database = &self.ground.database;
-        let sql = "SELECT COUNT(*) AS found, COUNT(DISTINCT id) AS orders FROM naive_orders";
+        let sql = "SELECT COUNT(*) AS found, COUNT(DISTINCT id) AS orders, \
+                   (SELECT qty FROM naive_stock) AS stock FROM naive_orders";
         let statement = Statement::from_string(database.get_database_backend(), sql);
         let row = database.query_one_raw(statement).await?;
         let count = |name: &str| row.as_ref().map_or(Ok(0), |row| row.try_get("", name));
         Ok(Counts {
             rows: count("found")?,
             orders: count("orders")?,
-            granted: self.ground.granted.load(Ordering::Relaxed),
+            granted: self.ground.granted.lock().values().sum(),
+            stock: count("stock")?,
         })
     }
 }

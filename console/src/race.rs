@@ -62,6 +62,8 @@ struct Side {
     doubled: Option<u64>,
     /// Units given away that were not there.
     oversold: Option<i64>,
+    /// Units by which the stock is not what was there less what orders were granted.
+    stock_wrong: Option<i64>,
 }
 
 pub(crate) struct Race {
@@ -262,6 +264,7 @@ impl Race {
             score.naive.lost = u64::try_from(acknowledged - counts.orders).ok();
             score.naive.doubled = u64::try_from(counts.rows - counts.orders).ok();
             score.naive.oversold = Some((counts.granted - STOCK).max(0));
+            score.naive.stock_wrong = Some((STOCK - counts.granted - counts.stock).abs());
         });
         Ok(())
     }
@@ -278,6 +281,8 @@ impl Race {
             let reserves = found.values().filter_map(|rows| rows.reserve);
             taken += reserves.map(|reserve| -reserve.delta).sum::<i64>();
         }
+        let stock = rows::stock(&self.looks.databases.catalog).await?;
+        let product = stock.iter().find(|stock| stock.product_id == PRODUCT);
         let acknowledged = ids.len() as u64;
         ensure!(acknowledged > 0, "no order was acknowledged");
         Ok(Side {
@@ -285,6 +290,7 @@ impl Race {
             lost: Some(acknowledged - copies.len() as u64),
             doubled: Some(copies.values().map(|count| count - 1).sum()),
             oversold: Some((taken - STOCK).max(0)),
+            stock_wrong: product.map(|stock| (stock.ledger - stock.qty).abs()),
         })
     }
 }

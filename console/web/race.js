@@ -4,7 +4,7 @@ const section = document.getElementById('race');
 const button = document.getElementById('begin-race');
 const message = document.getElementById('race-message');
 const table = document.getElementById('score');
-const LINES = { acknowledged: 'Orders acknowledged', lost: 'Lost', doubled: 'Doubled', oversold: 'Units oversold' };
+const LINES = { acknowledged: 'Orders acknowledged', lost: 'Lost', doubled: 'Doubled', oversold: 'Units oversold', stock_wrong: 'Stock wrong by' };
 
 button.addEventListener('click', () => doing(button, message, async () => {
   await post('api/races', {});

@@ -33,10 +33,10 @@ pub(crate) struct Movement {
 
 /// A product and the sum of its ledger.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
-pub(super) struct Stock {
-    pub(super) product_id: i64,
-    pub(super) qty: i64,
-    pub(super) ledger: i64,
+pub(crate) struct Stock {
+    pub(crate) product_id: i64,
+    pub(crate) qty: i64,
+    pub(crate) ledger: i64,
 }
 
 pub(crate) type Key = (OrderId, DeltaKind);
@@ -257,7 +257,7 @@ async fn read_movements(
 }
 
 /// One statement, so that stock and ledger are of one moment.
-pub(super) async fn stock(catalog: &DatabaseConnection) -> Result<Vec<Stock>, DbErr> {
+pub(crate) async fn stock(catalog: &DatabaseConnection) -> Result<Vec<Stock>, DbErr> {
     let backend = catalog.get_database_backend();
     // Sums are decimals on MariaDB and PostgreSQL.
     let integer = match backend {

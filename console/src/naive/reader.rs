@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
@@ -90,25 +89,25 @@ async fn handle(ground: &Ground, work: Work, record: &BorrowedMessage<'_>) -> Re
     let value = record.payload().unwrap_or_default();
     match serde_json::from_slice::<Record>(value) {
         Ok(record) if record.run == ground.run => match work {
-            Work::Catalog => take(ground, record.qty).await,
+            Work::Catalog => take(ground, record).await,
             Work::Sink => insert(ground, &record).await,
         },
         _ => Ok(()),
     }
 }
 
-async fn take(ground: &Ground, wanted: i64) -> Result<(), DbErr> {
+async fn take(ground: &Ground, record: Record) -> Result<(), DbErr> {
     let database = &ground.database;
     let backend = database.get_database_backend();
     let query = Statement::from_string(backend, "SELECT qty FROM naive_stock");
     let row = database.query_one_raw(query).await?;
     let qty: i64 = row.map_or(Ok(0), |row| row.try_get("", "qty"))?;
-    if qty < wanted {
+    if qty < record.qty {
         return Ok(());
     }
-    let update = format!("UPDATE naive_stock SET qty = {}", qty - wanted);
+    let update = format!("UPDATE naive_stock SET qty = {}", qty - record.qty);
     database.execute_unprepared(&update).await?;
-    ground.granted.fetch_add(wanted, Ordering::Relaxed);
+    ground.granted.lock().insert(record.id, record.qty);
     Ok(())
 }
 
