@@ -40,6 +40,8 @@ struct Book {
     bad_stock: Vec<String>,
     recent: VecDeque<Journey>,
     unfollowed: u64,
+    /// When a record came last for which there was no place.
+    full_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,7 @@ struct Tally {
 /// One of the open orders, as its records were when it was picked.
 pub(super) struct Case {
     pub(super) key: Key,
+    since: Instant,
     records: Records,
     followed: Duration,
 }
@@ -79,6 +82,8 @@ impl Audit {
             if let Some(outcome) = decided {
                 book.decide_journey(&outcome);
             }
+        } else {
+            book.unfollowed += 1;
         }
         self.changed.notify_one();
     }
@@ -143,6 +148,7 @@ impl Audit {
             };
             cases.push(Case {
                 key,
+                since: open.since,
                 records: open.records.clone(),
                 followed: book.sight.of(open.since),
             });
@@ -164,6 +170,10 @@ impl Audit {
             match judge(case.key.1, &case.records, rows, case.followed) {
                 Verdict::Open => continue,
                 Verdict::Settled => book.settle(case),
+                Verdict::Missing(_) if book.may_have_been_full(case) => {
+                    book.unfollowed += u64::from(case.records.order.is_some());
+                }
+                Verdict::Missing(what) => book.violate(Invariant::Atomic, case.key.0, what),
                 Verdict::Violated(invariant, fault) => book.violate(invariant, case.key.0, &fault),
             }
             book.open.remove(&case.key);
@@ -233,7 +243,7 @@ impl Book {
     fn open(&mut self, key: Key) -> Option<&mut Open> {
         if !self.open.contains_key(&key) {
             if self.open.len() >= MAX_OPEN {
-                self.unfollowed += u64::from(key.1 == DeltaKind::Reserve);
+                self.full_at = Some(Instant::now());
                 return None;
             }
             // A release may be decided without a fact.
@@ -248,6 +258,11 @@ impl Book {
             self.open.insert(key, open);
         }
         self.open.get_mut(&key)
+    }
+
+    /// Whether what is missing of it may have come while there was no place.
+    fn may_have_been_full(&self, case: &Case) -> bool {
+        self.full_at.is_some_and(|at| case.since < at + TOGETHER)
     }
 
     fn look_at(&mut self, key: Key) {
@@ -417,6 +432,31 @@ mod tests {
         assert_eq!(violations(&audit), 0);
         watch(&audit, back);
         assert_eq!(violations(&audit), 2);
+    }
+
+    #[test]
+    fn what_came_in_part_while_there_was_no_place_is_not_followed() {
+        let (audit, begun) = (Audit::default(), Instant::now());
+        let reserve = |order_id| Delta {
+            order_id,
+            product_id: ProductId(1),
+            kind: DeltaKind::Reserve,
+            delta: -1,
+        };
+        for _ in 0..MAX_OPEN {
+            audit.on_delta(reserve(OrderId::random()));
+        }
+        let (whole, half) = (OrderId::random(), OrderId::random());
+        audit.on_order(order(whole));
+        audit.on_delta(reserve(whole));
+        audit.on_delta(reserve(half));
+        assert_eq!(audit.proof().unfollowed, 1);
+        audit.book.lock().open.clear();
+        audit.on_order(order(half));
+        watch(&audit, begun + Duration::from_secs(1));
+        assert_eq!(violations(&audit), 0);
+        assert_eq!(audit.proof().unfollowed, 2);
+        assert!(audit.is_settled());
     }
 
     #[test]

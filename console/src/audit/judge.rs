@@ -23,10 +23,12 @@ pub(super) enum Verdict {
     Settled,
     /// Something is still to come.
     Open,
+    /// What belongs to it by invariant 3 should have been seen by now.
+    Missing(&'static str),
     Violated(Invariant, String),
 }
 
-use Verdict::{Open, Settled, Violated};
+use Verdict::{Missing, Open, Settled, Violated};
 
 /// `kind` is whose records and rows these are, `followed` for how long the topics could be read
 /// since the first of the records.
@@ -57,7 +59,7 @@ pub(super) fn judge(
         match verdict {
             Settled => {}
             Open => open = true,
-            Violated(..) => return verdict,
+            Missing(_) | Violated(..) => return verdict,
         }
     }
     if open { Open } else { Settled }
@@ -82,8 +84,8 @@ fn atomic(records: &Records, rows: &Rows, followed: Duration) -> Verdict {
         (Some(_), Some(_)) => Settled,
         (_, None) if records.order.is_none() && followed >= ALONE => Settled,
         _ if followed < TOGETHER => Open,
-        (Some(_), None) => Violated(Invariant::Atomic, "has no reservation".to_owned()),
-        (None, _) => Violated(Invariant::Atomic, "reserved without an order".to_owned()),
+        (Some(_), None) => Missing("has no reservation"),
+        (None, _) => Missing("reserved without an order"),
     }
 }
 
@@ -237,6 +239,7 @@ mod tests {
     fn violated(verdict: &Verdict) -> Option<Invariant> {
         match verdict {
             Violated(invariant, _) => Some(*invariant),
+            Missing(_) => Some(Invariant::Atomic),
             Settled | Open => None,
         }
     }
