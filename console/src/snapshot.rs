@@ -119,6 +119,8 @@ pub(crate) struct Proof {
     pub(crate) oldest: i64,
     /// Orders that came before the topics were read, or while too many were open to follow another.
     pub(crate) unfollowed: u64,
+    /// What cannot be read for now, and why: nothing of it is checked.
+    pub(crate) unread: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]

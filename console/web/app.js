@@ -13,22 +13,29 @@ const LATE = 3_000;
 const verdict = document.getElementById('verdict');
 const figures = document.getElementById('figures');
 
+/** As far as it is known. */
+function rightness({ unfollowed, unread }, checked, violated) {
+  if (violated) return ['bad', 'Wrong: an invariant is violated'];
+  if (unfollowed || unread.length) return ['late', 'Right, as far as it was followed'];
+  return checked ? ['good', 'Right'] : ['open', 'Nothing checked yet'];
+}
+
 /** Numbers change all the time: they are not in the sentence that screen readers announce. */
 function judge(state) {
   const violated = state.proof.lines.reduce((sum, line) => sum + line.violated, 0);
   const checked = state.proof.lines.reduce((sum, line) => sum + line.checked, 0);
+  const [right, said] = rightness(state.proof, checked, violated);
   const broken = [
     ...state.services.filter((service) => !['ready', 'degraded'].includes(service.state)).map(({ id }) => id),
     ...state.databases.filter((database) => !database.up).map(({ name }) => `the ${name} database`),
     ...(state.broker ? ['the broker'] : []),
   ];
   const late = state.proof.oldest > LATE;
-  const right = violated === 0;
-  let words = right ? 'Right' : 'Wrong: an invariant is violated';
+  let words = said;
   if (broken.length > 0) words += `, but ${broken.join(', ')} ${broken.length > 1 ? 'are' : 'is'} not running`;
   else if (late) words += ', but behind';
-  else if (right) words += ' and fast';
-  attribute(verdict, 'data-state', right ? (broken.length || late ? 'late' : 'good') : 'bad');
+  else if (right === 'good') words += ' and fast';
+  attribute(verdict, 'data-state', right !== 'bad' && (broken.length || late) ? 'late' : right);
   text(verdict, words);
   const services = state.services.filter(({ kind }) => kind === 'order-service');
   const rate = services.reduce((sum, service) => sum + service.rate, 0);

@@ -8,17 +8,19 @@ function row({ text: words }) {
 }
 
 function fill(element, { checked, violated, first }) {
-  attribute(element, 'data-state', violated ? 'bad' : 'good');
-  text(element.querySelector('.mark'), violated ? 'violated' : 'holds');
+  const [state, mark] = violated ? ['bad', 'violated'] : checked ? ['good', 'holds'] : ['open', 'not checked yet'];
+  attribute(element, 'data-state', state);
+  text(element.querySelector('.mark'), mark);
   text(element.querySelector('.count'), violated ? `${number(violated)} of ${number(checked)} violate it` : `${number(checked)} checked`);
   list(element.querySelector('.offenders'), first, { key: (fault) => fault, create: (fault) => h('li', {}, fault) });
 }
 
-export function proof({ proof: { lines, undecided, unwritten, oldest, unfollowed } }) {
+export function proof({ proof: { lines, undecided, unwritten, oldest, unfollowed, unread } }) {
   list(proofs, lines, { key: ({ number }) => number, create: row, update: fill });
   const open = undecided + unwritten;
   let words = 'Nothing is on its way.';
   if (open) words = `On their way: ${number(undecided)} undecided, ${number(unwritten)} decided and not yet settled; the oldest for ${milliseconds(oldest)}.`;
   if (unfollowed) words += ` ${number(unfollowed)} came before the topics were read, or while too many were on their way, and were not followed.`;
+  if (unread.length) words += ` Not to be read for now, and not checked: ${unread.join('; ')}.`;
   text(inFlight, words);
 }

@@ -1,4 +1,5 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -40,6 +41,8 @@ struct Book {
     bad_stock: Vec<String>,
     recent: VecDeque<Journey>,
     unfollowed: u64,
+    /// What cannot be read for now, and why.
+    unread: BTreeMap<&'static str, String>,
     /// When a record came last for which there was no place.
     full_at: Option<Instant>,
 }
@@ -104,6 +107,15 @@ impl Audit {
             book.look_at(key);
         }
         self.changed.notify_one();
+    }
+
+    /// Whether something that the proof rests on can be read.
+    pub(super) fn on_read<T, E: Display>(&self, what: &'static str, read: &Result<T, E>) {
+        let mut book = self.book.lock();
+        match read {
+            Ok(_) => book.unread.remove(what),
+            Err(error) => book.unread.insert(what, error.to_string()),
+        };
     }
 
     /// The topics can be read as of now.
@@ -235,6 +247,9 @@ impl Audit {
             unwritten,
             oldest: millis(oldest),
             unfollowed: book.unfollowed,
+            unread: (book.unread.iter())
+                .map(|(what, why)| format!("{what}: {why}"))
+                .collect(),
         }
     }
 }
@@ -300,7 +315,7 @@ impl Book {
         }
     }
 
-    fn keep(&mut self, kept: Option<Kept>, subject: impl std::fmt::Display) {
+    fn keep(&mut self, kept: Option<Kept>, subject: impl Display) {
         match kept {
             None => {}
             Some((invariant, None)) => self.tally_of(invariant).checked += 1,
@@ -308,7 +323,7 @@ impl Book {
         }
     }
 
-    fn violate(&mut self, invariant: Invariant, subject: impl std::fmt::Display, fault: &str) {
+    fn violate(&mut self, invariant: Invariant, subject: impl Display, fault: &str) {
         let tally = self.tally_of(invariant);
         tally.checked += 1;
         tally.violated += 1;

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::Audit;
 use crate::settings::Topics;
 
+/// By what name they are said not to be readable.
+const TOPICS: &str = "topics";
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How soon a stop is noticed.
 const POLL: Duration = Duration::from_millis(200);
@@ -44,7 +46,9 @@ impl Follower {
     pub(crate) fn run(self) {
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
-            if let Err(error) = self.follow() {
+            let followed = self.follow();
+            self.audit.on_read(TOPICS, &followed);
+            if let Err(error) = followed {
                 tracing::debug!(%error, "the topics cannot be followed yet");
                 std::thread::sleep(backoff.next_delay());
             }
@@ -62,8 +66,8 @@ impl Follower {
         config.set("group.id", "console");
         let consumer: BaseConsumer = config.create()?;
         consumer.assign(&self.ends(&consumer)?)?;
+        self.look(&consumer);
         let (mut at_once, mut looked) = (0, Instant::now());
-        self.audit.on_sight(looked);
         while !self.stop.is_cancelled() {
             if looked.elapsed() >= LOOK_EVERY {
                 self.look(&consumer);
@@ -89,7 +93,9 @@ impl Follower {
 
     /// Whether every partition's leader answers: a frozen one would look like a quiet one.
     fn look(&self, consumer: &BaseConsumer) {
-        match self.ends(consumer) {
+        let ends = self.ends(consumer);
+        self.audit.on_read(TOPICS, &ends);
+        match ends {
             Ok(_) => self.audit.on_sight(Instant::now()),
             Err(error) => tracing::debug!(%error, "the topics cannot be followed for now"),
         }

@@ -50,7 +50,9 @@ impl Prover {
                 () = self.audit.changed() => {}
             }
             let begun = Instant::now();
-            let closed = match self.look().await {
+            let looked = self.look().await;
+            self.audit.on_read("rows", &looked);
+            let closed = match looked {
                 Ok(closed) => closed,
                 Err(error) => {
                     tracing::debug!(%error, "the rows cannot be read");
@@ -86,7 +88,9 @@ impl Prover {
             }
             self.audit.look_for_overdue();
             let begun = Instant::now();
-            match rows::stock(&self.databases.catalog).await {
+            let stock = rows::stock(&self.databases.catalog).await;
+            self.audit.on_read("stock", &stock);
+            match stock {
                 Ok(products) => self.audit.on_stock(&products),
                 Err(error) => tracing::debug!(%error, "stock cannot be read"),
             }
