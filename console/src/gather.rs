@@ -28,13 +28,14 @@ use crate::settings::Settings;
 use crate::snapshot::{DatabaseState, ServiceState, Snapshot};
 use crate::{Databases, Looks};
 
-/// What stops is seen to have stopped within a second.
+/// What stops is seen to have stopped within a second, what is frozen half a second later.
 const EVERY: Duration = Duration::from_millis(500);
 /// They are read from their topic each time.
 const DEAD_LETTERS_EVERY: Duration = Duration::from_secs(5);
 /// Characters of a dead letter's payload.
 const SHOWN: usize = 500;
-/// A service that takes longer is as good as away.
+/// To say how it is takes a service no time: one that takes longer is as good as away.
+const ANSWER: Duration = Duration::from_millis(400);
 const TIMEOUT: Duration = Duration::from_millis(900);
 
 pub(crate) struct Gatherer {

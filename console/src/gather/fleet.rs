@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use futures_util::future;
 use reqwest::{Client, Url};
 
+use super::ANSWER;
 use super::services::{Kind, Probe};
 use crate::snapshot::{ServiceState, State};
 
@@ -88,7 +89,9 @@ async fn instances(url: &str) -> Option<Vec<String>> {
         return Some(vec![url.to_owned()]);
     }
     let port = parsed.port_or_known_default()?;
-    let mut found: Vec<_> = tokio::net::lookup_host((host, port)).await.ok()?.collect();
+    let lookup = tokio::net::lookup_host((host, port));
+    let found = tokio::time::timeout(ANSWER, lookup).await.ok()?;
+    let mut found: Vec<_> = found.ok()?.collect();
     // One that speaks both is not two.
     if found.iter().any(SocketAddr::is_ipv4) {
         found.retain(SocketAddr::is_ipv4);

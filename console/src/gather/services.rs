@@ -4,8 +4,8 @@ use std::time::Instant;
 use reqwest::Client;
 use serde_json::Value;
 
-use super::TIMEOUT;
 use super::scrape::{Scrape, Series, quantile};
+use super::{ANSWER, TIMEOUT};
 use crate::snapshot::{ServiceState, State};
 
 /// Rates and latencies are those of about the last 2 s.
@@ -87,9 +87,13 @@ impl Probe {
 
     pub(super) async fn look(&mut self, client: &Client) -> ServiceState {
         let (state, note) = self.state(client).await.unwrap_or_else(away);
-        match self.scrape(client).await {
-            Ok(scrape) if state != State::Away => self.keep(scrape),
-            _ => self.scrapes.clear(),
+        let scrape = match state {
+            State::Away => None,
+            _ => self.scrape(client).await.ok(),
+        };
+        match scrape {
+            Some(scrape) => self.keep(scrape),
+            None => self.scrapes.clear(),
         }
         ServiceState {
             kind: self.kind.name(),
@@ -109,7 +113,7 @@ impl Probe {
             Kind::Sink(connector) => format!("connectors/{connector}/status"),
         };
         let url = format!("{}/{path}", self.url);
-        let answer = client.get(url).timeout(TIMEOUT).send().await?;
+        let answer = client.get(url).timeout(ANSWER).send().await?;
         let found = answer.status().is_success();
         let body: Value = answer.json().await?;
         Ok(match &self.kind {
@@ -211,6 +215,20 @@ mod tests {
         }});
         let expected = (State::Degraded, "database: refused".to_owned());
         assert_eq!(readiness(&report), expected);
+    }
+
+    #[tokio::test]
+    async fn one_that_accepts_and_never_answers_is_soon_away() {
+        let frozen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", frozen.local_addr().unwrap());
+        let mut probe = Probe::new("frozen".to_owned(), &url, Kind::Catalog);
+        let client = Client::new();
+        let look = tokio::time::timeout(TIMEOUT, probe.look(&client));
+        let seen = look.await.unwrap();
+        assert_eq!(
+            (seen.state, &*seen.note),
+            (State::Away, "it does not answer")
+        );
     }
 
     #[test]
