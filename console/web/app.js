@@ -9,6 +9,7 @@ import { shop } from './shop.js';
 
 /** An order that waits longer is worth a word. */
 const LATE = 3_000;
+const AGAIN_AFTER = 3_000;
 
 const verdict = document.getElementById('verdict');
 const figures = document.getElementById('figures');
@@ -46,12 +47,18 @@ function judge(state) {
 
 const views = [judge, flow, shop, orders, proof, breaker, race, letters];
 
-const stream = new EventSource('api/stream');
-stream.addEventListener('state', ({ data }) => {
-  const state = JSON.parse(data);
-  for (const view of views) view(state);
-});
-stream.addEventListener('error', () => {
-  attribute(verdict, 'data-state', 'bad');
-  text(verdict, 'The console is not running; trying again …');
-});
+function connect() {
+  const stream = new EventSource('api/stream');
+  stream.addEventListener('state', ({ data }) => {
+    const state = JSON.parse(data);
+    for (const view of views) view(state);
+  });
+  stream.addEventListener('error', () => {
+    attribute(verdict, 'data-state', 'bad');
+    text(verdict, 'The console does not answer as it should; trying again …');
+    // After any status but 200 the browser does not try again.
+    if (stream.readyState === EventSource.CLOSED) setTimeout(connect, AGAIN_AFTER);
+  });
+}
+
+connect();
