@@ -2,6 +2,7 @@
 
 mod databases;
 mod fleet;
+mod letters;
 mod scrape;
 mod services;
 mod topics;
@@ -11,29 +12,27 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future;
 use parking_lot::Mutex;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use shared::service::Tasks;
 use tokio::task::spawn_blocking;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use self::fleet::Fleet;
+use self::letters::LetterBox;
 use self::services::Kind;
 use self::topics::{TopicWatch, Topography};
 use crate::hub::Hub;
 use crate::race::Race;
 use crate::settings::Settings;
-use crate::snapshot::{DatabaseState, ServiceState, Snapshot};
+use crate::snapshot::{DatabaseState, Letters, Product, ServiceState, Snapshot};
 use crate::{Databases, Looks};
 
 /// What stops is seen to have stopped within a second, what is frozen half a second later.
 const EVERY: Duration = Duration::from_millis(500);
 /// They are read from their topic each time.
 const DEAD_LETTERS_EVERY: Duration = Duration::from_secs(5);
-/// Characters of a dead letter's payload.
-const SHOWN: usize = 500;
 /// To say how it is takes a service no time: one that takes longer is as good as away.
 const ANSWER: Duration = Duration::from_millis(400);
 const TIMEOUT: Duration = Duration::from_millis(900);
@@ -52,12 +51,13 @@ struct Seen {
     services: Mutex<Vec<Vec<ServiceState>>>,
     topics: Mutex<Topography>,
     databases: Mutex<Vec<DatabaseState>>,
-    dead_letters: Mutex<Vec<Value>>,
+    dead_letters: Mutex<Letters>,
 }
 
 #[derive(Deserialize)]
 struct Page<T> {
     items: Vec<T>,
+    next_cursor: Option<String>,
 }
 
 /// The times to look, while anybody watches.
@@ -129,7 +129,7 @@ impl Gatherer {
         let mut pace = self.pace(EVERY);
         loop {
             pace.next().await;
-            if let Some(products) = self.list("catalog?limit=200").await {
+            if let Some(products) = self.products().await {
                 self.looks.shop.set_products(products);
             }
         }
@@ -137,12 +137,11 @@ impl Gatherer {
 
     async fn look_at_dead_letters(self: Arc<Self>, seen: Arc<Seen>) {
         let mut pace = self.pace(DEAD_LETTERS_EVERY);
+        let mut boxes = self.settings.letter_sources().map(LetterBox::new);
         loop {
             pace.next().await;
-            if let Some(mut letters) = self.list("dead-letters?limit=20").await {
-                letters.iter_mut().for_each(shorten);
-                *seen.dead_letters.lock() = letters;
-            }
+            future::join_all(boxes.iter_mut().map(|letters| letters.look(&self.client))).await;
+            *seen.dead_letters.lock() = letters::newest(&boxes);
         }
     }
 
@@ -175,10 +174,10 @@ impl Gatherer {
     }
 
     /// `None` while the catalog-service does not answer: what was seen last stays.
-    async fn list<T: DeserializeOwned>(&self, path: &str) -> Option<Vec<T>> {
-        let url = format!("{}/{path}", self.settings.catalog_service);
+    async fn products(&self) -> Option<Vec<Product>> {
+        let url = format!("{}/catalog?limit=200", self.settings.catalog_service);
         let answer = self.client.get(url).timeout(TIMEOUT).send().await.ok()?;
-        let page: Page<T> = answer.error_for_status().ok()?.json().await.ok()?;
+        let page: Page<Product> = answer.error_for_status().ok()?.json().await.ok()?;
         Some(page.items)
     }
 
@@ -197,15 +196,6 @@ impl Gatherer {
             breakable: self.race.is_some(),
             race: self.race.as_ref().and_then(|race| race.score()),
         }
-    }
-}
-
-/// A payload may be a megabyte, and this goes to every page twice a second.
-fn shorten(letter: &mut Value) {
-    if let Some(Value::String(text)) = letter.pointer_mut("/payload/text")
-        && let Some((end, _)) = text.char_indices().nth(SHOWN)
-    {
-        text.replace_range(end.., " …");
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn configure(config: &mut ServiceConfig, console: Data<Console>) {
         .route("/api/bursts", web::post().to(burst))
         .route("/api/products/{id}/restock", web::post().to(restock))
         .route(
-            "/api/dead-letters/{partition}/{offset}/replay",
+            "/api/dead-letters/{source}/{partition}/{offset}/replay",
             web::post().to(replay),
         )
         .route("/api/parts/{part}", web::post().to(strike))
@@ -152,11 +152,12 @@ async fn restock(
 async fn replay(
     _: Admin,
     console: Data<Console>,
-    address: Path<(i32, i64)>,
+    address: Path<(String, i32, i64)>,
     _: JsonBody<Nothing>,
 ) -> Result<HttpResponse, Problem> {
-    let (partition, offset) = address.into_inner();
-    forwarded(console.shop.replay(partition, offset).await)
+    let (source, partition, offset) = address.into_inner();
+    let replayed = console.shop.replay(&source, (partition, offset)).await;
+    forwarded(replayed.ok_or_else(|| Problem::not_found("nobody has such dead letters"))?)
 }
 
 async fn strike(

@@ -58,6 +58,25 @@ impl Default for Settings {
     }
 }
 
+/// A service's list of dead letters.
+#[derive(Debug, Clone)]
+pub(crate) struct LetterSource {
+    /// The part of the pair, as the page knows it.
+    pub(crate) name: &'static str,
+    pub(crate) url: String,
+}
+
+impl Settings {
+    /// connect-worker has the sink's; Kafka Connect offers none.
+    pub(crate) fn letter_sources(&self) -> [LetterSource; 2] {
+        let sink = format!("{}/connectors/{}", self.connect, self.connector);
+        [("catalog-service", &self.catalog_service), ("sink", &sink)].map(|(name, base)| {
+            let url = format!("{base}/dead-letters");
+            LetterSource { name, url }
+        })
+    }
+}
+
 /// Something to be done to a part of the pair.
 #[derive(Debug)]
 pub struct Blow {

@@ -18,7 +18,7 @@ use shared::contract::OrderId;
 use self::burst::Bursts;
 pub(crate) use self::burst::{BurstError, MAX_BURST};
 use crate::audit::{Answer, Audit};
-use crate::settings::Settings;
+use crate::settings::{LetterSource, Settings};
 use crate::snapshot::{Burst, Product};
 
 const ATTEMPTS: u32 = 60;
@@ -28,6 +28,7 @@ pub(crate) struct Shop {
     client: Client,
     order_services: Vec<String>,
     catalog_service: String,
+    letter_sources: [LetterSource; 2],
     audit: Arc<Audit>,
     products: Mutex<Vec<Product>>,
     bursts: Bursts,
@@ -65,6 +66,7 @@ impl Shop {
             client,
             order_services: settings.order_services.clone(),
             catalog_service: settings.catalog_service.clone(),
+            letter_sources: settings.letter_sources(),
             audit,
             products: Mutex::default(),
             bursts: Bursts::default(),
@@ -166,9 +168,18 @@ impl Shop {
         Ok(())
     }
 
-    pub(crate) async fn replay(&self, partition: i32, offset: i64) -> reqwest::Result<Forwarded> {
-        let path = format!("dead-letters/{partition}/{offset}/replay");
-        forward(self.client.post(format!("{}/{path}", self.catalog_service))).await
+    /// `None` where there is no such source.
+    pub(crate) async fn replay(
+        &self,
+        source: &str,
+        (partition, offset): (i32, i64),
+    ) -> Option<reqwest::Result<Forwarded>> {
+        let mut sources = self.letter_sources.iter();
+        let LetterSource { url, .. } = sources.find(|known| known.name == source)?;
+        let request = self
+            .client
+            .post(format!("{url}/{partition}/{offset}/replay"));
+        Some(forward(request).await)
     }
 }
 

@@ -15,8 +15,7 @@ pub(crate) struct Snapshot {
     pub(crate) orders: Vec<Journey>,
     pub(crate) burst: Burst,
     pub(crate) proof: Proof,
-    /// As the catalog-service lists them, the first 20.
-    pub(crate) dead_letters: Vec<serde_json::Value>,
+    pub(crate) dead_letters: Letters,
     pub(crate) breakable: bool,
     pub(crate) race: Option<Score>,
 }
@@ -107,6 +106,16 @@ pub(crate) struct Burst {
     pub(crate) rate: f64,
     pub(crate) p50: Option<f64>,
     pub(crate) p99: Option<f64>,
+}
+
+/// The dead letters that wait to be put back.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Letters {
+    /// As their services list them, with their `source`.
+    pub(crate) newest: Vec<serde_json::Value>,
+    pub(crate) count: usize,
+    /// Whether there are more than were counted.
+    pub(crate) has_more: bool,
 }
 
 #[derive(Debug, Clone, Serialize)]

@@ -1,31 +1,24 @@
-import { doing, h, list, post, text } from './dom.js';
+import { doing, h, list, number, post, text } from './dom.js';
 
 const letterList = document.getElementById('letters');
-const none = document.getElementById('no-letters');
+const count = document.getElementById('letter-count');
 const message = document.getElementById('letters-message');
 
 function row(letter) {
   const { topic, partition, offset } = letter.original;
   const origin = `${topic}, partition ${partition}, offset ${offset}`;
+  const path = `api/dead-letters/${letter.source}/${letter.partition}/${letter.offset}/replay`;
   const payload = letter.payload === null ? 'no value' : letter.payload.text;
   const replay = h('button', { type: 'button', 'aria-label': `Replay the record of ${origin}` }, 'Replay');
   replay.addEventListener('click', () => doing(replay, message, async () => {
-    const { status } = await post(`api/dead-letters/${letter.partition}/${letter.offset}/replay`, {});
+    const { status } = await post(path, {});
     return `The record of ${origin} is ${status}`;
   }));
   return h('li', {}, h('p', { className: 'reason' }, letter.reason ?? 'no reason was given'),
-    h('p', { className: 'origin' }, origin), h('pre', { tabIndex: 0, role: 'group', 'aria-label': `Payload of ${origin}` }, payload),
-    h('p', { className: 'put-back' }), replay);
+    h('p', { className: 'origin' }, `${origin}; put aside by the ${letter.source}`), h('pre', { tabIndex: 0, role: 'group', 'aria-label': `Payload of ${origin}` }, payload), replay);
 }
 
-export function letters({ dead_letters: found }) {
-  none.hidden = found.length > 0;
-  list(letterList, found, {
-    key: ({ partition, offset }) => `${partition}-${offset}`,
-    create: row,
-    update: (element, { replayed_at: at }) => {
-      text(element.querySelector('.put-back'), at ? `put back ${new Date(at).toLocaleString('en-GB')}` : '');
-      element.querySelector('button').hidden = Boolean(at);
-    },
-  });
+export function letters({ dead_letters: { newest, count: all, has_more: more } }) {
+  text(count, all ? `The newest ${number(newest.length)} of ${number(all)}${more ? ' or more' : ''} that wait to be put back.` : 'None waits to be put back.');
+  list(letterList, newest, { key: ({ source, partition, offset }) => `${source}-${partition}-${offset}`, create: row });
 }
