@@ -15,6 +15,8 @@ pub struct Settings {
     #[serde(deserialize_with = "list")]
     pub order_services: Vec<String>,
     pub catalog_service: String,
+    /// The catalog-service's consumer group.
+    pub catalog_group: String,
     /// Kafka Connect's REST API, or connect-worker's.
     pub connect: String,
     /// The name of the sink's connector.
@@ -46,6 +48,7 @@ impl Default for Settings {
             topics: Topics::default(),
             order_services: vec![local(8081), local(8091)],
             catalog_service: local(8082),
+            catalog_group: "catalog-service".to_owned(),
             connect: local(8083),
             connector: "orders-sink".to_owned(),
             token: Secret::default(),

@@ -75,7 +75,7 @@ impl TopicWatch {
             readers: vec![
                 reader(
                     "catalog-service",
-                    "catalog-service",
+                    &settings.catalog_group,
                     &[&names.catalog_deltas],
                 ),
                 reader("sink", &sink, &[&names.orders, &names.order_outcomes]),
