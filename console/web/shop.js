@@ -1,6 +1,7 @@
 import { attribute, doing, h, list, milliseconds, number, perSecond, post, text } from './dom.js';
 
 const products = document.getElementById('products');
+const none = document.getElementById('no-products');
 const message = document.getElementById('shop-message');
 const progress = document.getElementById('burst-progress');
 const result = document.getElementById('burst-result');
@@ -50,6 +51,7 @@ function showBurst({ running, asked, acknowledged, repeated, refused, unknown, r
 }
 
 export function shop(state) {
+  none.hidden = state.products.length > 0;
   list(products, state.products, {
     key: (product) => product.product_id,
     create: row,
