@@ -141,6 +141,7 @@ test('a cancelled order gives its stock back', async () => {
   await latest.getByText('CONFIRMED').waitFor();
   await latest.getByRole('button', { name: 'Cancel' }).click();
   await latest.getByText('CANCELLED').waitFor();
+  assert.ok(await latest.evaluate((order) => order === document.activeElement), 'the focus stays at the order');
   await until('stock comes back', async () => (await stock('Pour-over kettle')) === before || stock('Pour-over kettle'));
 });
 

@@ -18,6 +18,13 @@ export function attribute(element, name, value) {
   if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
+/** Before `element` goes: whoever is in it is not thrown back to the top of the page, but to `place`. */
+export function keepFocus(element, place) {
+  if (!element.contains(document.activeElement)) return;
+  place.tabIndex = -1;
+  place.focus();
+}
+
 /** Keeps one child of `parent` per item, in the items' order. */
 export function list(parent, items, { key, create, update }) {
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
@@ -32,7 +39,10 @@ export function list(parent, items, { key, create, update }) {
     if (parent.children[at] !== child) parent.insertBefore(child, parent.children[at] ?? null);
     update?.(child, item);
   });
-  for (const child of known.values()) child.remove();
+  for (const child of known.values()) {
+    keepFocus(child, parent);
+    child.remove();
+  }
 }
 
 export const number = (value) => Math.round(value).toLocaleString('en');

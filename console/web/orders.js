@@ -1,4 +1,4 @@
-import { attribute, doing, h, list, milliseconds, number, post, text } from './dom.js';
+import { attribute, doing, h, keepFocus, list, milliseconds, number, post, text } from './dom.js';
 
 const latest = document.getElementById('orders');
 const none = document.getElementById('no-orders');
@@ -31,7 +31,9 @@ function fill(element, order, names) {
     item.querySelector('.bar').style.width = `${Math.max(share * 100, order[step] === null ? 0 : 2)}%`;
   });
   const cancel = element.querySelector('button');
-  if (cancel.hidden !== ['REJECTED', 'CANCELLED'].includes(order.status)) cancel.hidden = !cancel.hidden;
+  const over = ['REJECTED', 'CANCELLED'].includes(order.status);
+  if (over) keepFocus(cancel, element);
+  if (cancel.hidden !== over) cancel.hidden = over;
 }
 
 export function orders(state) {
