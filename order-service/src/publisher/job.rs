@@ -22,7 +22,8 @@ pub(crate) struct Job {
     pub(super) publication: Publication,
     deadline: Instant,
     stage: Stage,
-    committed: oneshot::Sender<()>,
+    /// Taken by the answer.
+    committed: Option<oneshot::Sender<()>>,
 }
 
 /// The request's end of a [`Job`].
@@ -66,7 +67,7 @@ impl Job {
                 publication,
                 deadline,
                 stage,
-                committed,
+                committed: Some(committed),
             },
             ticket,
         )
@@ -74,27 +75,23 @@ impl Job {
 
     /// Claims the publication for sending; false if its request has given up on it.
     pub(super) fn claim(&self) -> bool {
-        self.stage.leave_queue(SENT) || self.stage.is(SENT)
+        self.stage.leave_queue(SENT)
     }
 
     /// Whether an answer is still waited for.
     pub(super) fn is_awaited(&self) -> bool {
-        !self.stage.is(ABANDONED) && Instant::now() < self.deadline
+        self.committed.is_some() && !self.stage.is(ABANDONED) && Instant::now() < self.deadline
     }
 
     pub(super) fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    pub(super) fn acknowledge(self) -> Publication {
-        // A client that has gone needs no answer.
-        self.committed.send(()).ok();
-        self.publication
-    }
-
-    /// The publication, if it has left for the broker.
-    pub(super) fn sent(self) -> Option<Publication> {
-        self.stage.is(SENT).then_some(self.publication)
+    pub(super) fn acknowledge(&mut self) {
+        if let Some(committed) = self.committed.take() {
+            // A client that has gone needs no answer.
+            committed.send(()).ok();
+        }
     }
 }
 
@@ -149,7 +146,6 @@ pub(super) mod tests {
     async fn once_sent_the_outcome_is_unknown_at_the_deadline() {
         let (job, ticket, deadline) = job(Duration::from_secs(1));
         assert!(job.claim());
-        assert!(job.claim(), "a batch may be sent again");
         assert_eq!(
             ticket.committed(deadline).await,
             Err(PublishError::OutcomeUnknown)
@@ -159,9 +155,10 @@ pub(super) mod tests {
 
     #[tokio::test]
     async fn a_commit_answers_the_request() {
-        let (job, ticket, deadline) = job(Duration::from_secs(60));
+        let (mut job, ticket, deadline) = job(Duration::from_secs(60));
         assert!(job.claim());
         job.acknowledge();
+        assert!(!job.is_awaited());
         assert_eq!(ticket.committed(deadline).await, Ok(()));
     }
 }

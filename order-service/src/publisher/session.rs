@@ -2,10 +2,11 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 use shared::crash_point;
-use shared::kafka::{record_headers, set_default};
+use shared::kafka::{TopicSettings, record_headers, set_default};
 use tokio::time::Instant;
 
 use super::Publication;
@@ -17,6 +18,8 @@ const STEP: Duration = Duration::from_millis(500);
 /// How long to wait before looking again whether the broker has everything. A call to
 /// `poll` would block for its whole timeout, whatever arrives meanwhile.
 const LOOK: Duration = Duration::from_micros(200);
+/// How often to ask whether a partition has its leader back.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Its own thread serves the callbacks, also while no order comes in.
 type TransactionalProducer = ThreadedProducer<DefaultProducerContext>;
@@ -57,13 +60,13 @@ impl SessionSettings {
         let producer = self.create()?;
         // Once connected to a broker, librdkafka asks for the coordinator at once; until
         // then every half second. This request needs that connection.
-        producer
-            .client()
-            .fetch_watermarks(&self.topics.orders.name, 0, timeout)?;
+        let writable = writable_partitions(&producer, &self.topics.orders, timeout)?;
         producer.init_transactions(timeout)?;
         Ok(Session {
             settings: self,
             producer,
+            writable,
+            asked: Instant::now(),
         })
     }
 }
@@ -72,19 +75,23 @@ impl SessionSettings {
 pub(super) struct Session<'a> {
     settings: &'a SessionSettings,
     producer: TransactionalProducer,
+    /// Partitions of `orders`, as of when the broker was asked.
+    writable: Vec<i32>,
+    asked: Instant,
 }
 
 impl Session<'_> {
     /// Writes the publications in one transaction. After an error the session is of no use any
     /// more: whether the transaction was committed is for its successor to settle.
     ///
-    /// A transaction costs by the partitions it touches, so all of its orders go to one.
+    /// A transaction costs by the partitions it touches, so all of its orders go to one, by turns.
     pub(super) fn commit(
-        &self,
+        &mut self,
         publications: &[&Publication],
-        partition: i32,
+        turn: usize,
         deadline: Instant,
     ) -> KafkaResult<()> {
+        let partition = self.orders_partition(turn);
         self.producer.begin_transaction()?;
         crash_point("order::begun");
         for publication in publications {
@@ -100,6 +107,19 @@ impl Session<'_> {
         self.commit_until(deadline)?;
         crash_point("order::committed");
         Ok(())
+    }
+
+    fn orders_partition(&mut self, turn: usize) -> i32 {
+        let orders = &self.settings.topics.orders;
+        let all = usize::try_from(orders.partitions).unwrap_or(0);
+        if self.writable.len() < all && self.asked.elapsed() >= ASK_AGAIN {
+            if let Ok(writable) = writable_partitions(&self.producer, orders, STEP) {
+                self.writable = writable;
+            }
+            self.asked = Instant::now();
+        }
+        let at = turn % self.writable.len().max(1);
+        self.writable.get(at).copied().unwrap_or(0)
     }
 
     fn send(
@@ -158,6 +178,24 @@ impl Session<'_> {
                 result => return result,
             }
         }
+    }
+}
+
+/// Those with a leader, or all if none has one. Any broker can tell.
+fn writable_partitions(
+    producer: &TransactionalProducer,
+    topic: &TopicSettings,
+    timeout: Duration,
+) -> KafkaResult<Vec<i32>> {
+    let metadata = producer
+        .client()
+        .fetch_metadata(Some(&topic.name), timeout)?;
+    let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+    let led = partitions.filter(|partition| partition.leader() >= 0);
+    let led: Vec<_> = led.map(MetadataPartition::id).collect();
+    match led.is_empty() {
+        true => Ok((0..topic.partitions).collect()),
+        false => Ok(led),
     }
 }
 

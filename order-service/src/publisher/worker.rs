@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::Job;
 use super::session::{Session, SessionSettings, is_fenced};
-use super::{Job, Publication};
 use crate::metrics::PublishMetrics;
 
 /// How long the coordinator may take to settle an earlier session.
@@ -81,7 +81,7 @@ impl Worker {
             commits.commit(batch)?;
             gathering = Gathering::after(size + queue.jobs.len(), begun.elapsed());
         }
-        Ok(())
+        commits.finish()
     }
 }
 
@@ -160,11 +160,11 @@ struct Commits<'a> {
     settings: &'a SessionSettings,
     session: Option<Session<'a>>,
     /// The last transaction. Its end may not be in the topics yet.
-    last: Vec<Publication>,
-    /// Sent in sessions that were lost, by requests that are answered. A broker that crashed may
-    /// leave out how their transaction ended; the next one of this producer then decides for their
-    /// records, so it has all of them again: otherwise half of an order could appear.
-    in_doubt: Vec<Publication>,
+    last: Vec<Job>,
+    /// Sent, and not known to be committed. A broker that crashed may leave out how their
+    /// transaction ended; the next one of this producer then decides for their records, so it has
+    /// all of them again: otherwise half of an order could appear.
+    in_doubt: Vec<Job>,
     attempts: usize,
     rivals: Rivals,
     health: &'a Dependency,
@@ -174,83 +174,88 @@ struct Commits<'a> {
 
 impl Commits<'_> {
     /// Commits the batch, in a new session after each error, for as long as anybody waits for
-    /// it; what was sent by then is part of the next. Sending a batch again is harmless
-    /// downstream; answering 201 too early would not be.
+    /// it. Sending it again is harmless downstream; answering 201 too early would not be.
     fn commit(&mut self, mut jobs: Vec<Job>) -> Result<(), PublisherStopped> {
         let mut backoff = Backoff::default();
         loop {
-            let given_up = jobs.extract_if(.., |job| !job.is_awaited());
-            self.in_doubt.extend(given_up.filter_map(Job::sent));
-            let Some(deadline) = jobs.iter().map(Job::deadline).max() else {
+            jobs.retain(Job::is_awaited);
+            if jobs.is_empty() && !self.in_doubt.iter().any(Job::is_awaited) {
                 return Ok(());
-            };
+            }
             let begun = Instant::now();
-            match self.attempt(&mut jobs, deadline) {
-                Ok(()) => {
-                    self.metrics.committed(jobs.len(), begun.elapsed());
-                    crash_point("order::answering");
-                    self.last.extend(jobs.into_iter().map(Job::acknowledge));
-                    return Ok(());
-                }
-                Err(error) => {
-                    self.lose_session(&error, begun.elapsed(), jobs.first())?;
-                }
+            match self.attempt(&mut jobs) {
+                Ok(()) => return Ok(()),
+                Err(error) => self.lose_session(&error, begun.elapsed())?,
             }
             std::thread::sleep(backoff.next_delay());
         }
     }
 
-    fn attempt(&mut self, jobs: &mut Vec<Job>, deadline: Instant) -> KafkaResult<()> {
-        let partition = self.next_orders_partition();
-        let session = match &mut self.session {
-            Some(session) => session,
-            lost => {
-                let session = lost.insert(self.settings.open(OPENING)?);
-                self.health.up();
-                session
-            }
-        };
+    fn attempt(&mut self, jobs: &mut Vec<Job>) -> KafkaResult<()> {
+        self.settle()?;
         jobs.retain(Job::claim);
-        let claimed = jobs.iter().map(|job| &job.publication);
-        let publications: Vec<_> = self.in_doubt.iter().chain(claimed).collect();
-        if !publications.is_empty() {
-            let orders = publications.iter();
-            let orders = orders.filter_map(|each| traces::sampled_at(&each.trace_parent));
-            let span = self.traces.batch("send orders", publications.len(), orders);
-            let committed = session.commit(&publications, partition, deadline);
-            traces::end(span, &committed);
-            committed.inspect_err(|_| {
-                self.metrics.aborted.inc();
-            })?;
-            self.last = std::mem::take(&mut self.in_doubt);
-        }
-        Ok(())
+        let Some(deadline) = jobs.iter().map(Job::deadline).max() else {
+            return Ok(());
+        };
+        self.in_doubt.append(jobs);
+        self.transact(deadline)
     }
 
-    /// Round robin, also over the attempts at one batch: a partition may be without a
-    /// leader.
-    fn next_orders_partition(&mut self) -> i32 {
-        let partitions = usize::try_from(self.settings.topics.orders.partitions).unwrap_or(1);
+    /// Opens a session if there is none, and commits what is in doubt. Nothing is claimed before:
+    /// under a lasting error there would be more in doubt with each batch.
+    fn settle(&mut self) -> KafkaResult<()> {
+        if self.session.is_none() {
+            self.session = Some(self.settings.open(OPENING)?);
+            self.health.up();
+        }
+        self.transact(Instant::now() + OPENING)
+    }
+
+    /// Commits what is in doubt, and answers those who wait for it.
+    fn transact(&mut self, deadline: Instant) -> KafkaResult<()> {
+        let (Some(session), false) = (&mut self.session, self.in_doubt.is_empty()) else {
+            return Ok(());
+        };
+        let publications: Vec<_> = self.in_doubt.iter().map(|job| &job.publication).collect();
+        let orders = publications.iter();
+        let orders = orders.filter_map(|each| traces::sampled_at(&each.trace_parent));
+        let span = self.traces.batch("send orders", publications.len(), orders);
+        let begun = Instant::now();
         self.attempts = self.attempts.wrapping_add(1);
-        i32::try_from(self.attempts % partitions.max(1)).unwrap_or(0)
+        let committed = session.commit(&publications, self.attempts, deadline);
+        traces::end(span, &committed);
+        committed.inspect_err(|_| {
+            self.metrics.aborted.inc();
+        })?;
+        self.metrics.committed(publications.len(), begun.elapsed());
+        crash_point("order::answering");
+        self.in_doubt.iter_mut().for_each(Job::acknowledge);
+        self.last = std::mem::take(&mut self.in_doubt);
+        Ok(())
     }
 
     fn reopen_if_lost(&mut self) -> Result<(), PublisherStopped> {
         let begun = Instant::now();
-        match self.attempt(&mut Vec::new(), begun + OPENING) {
+        match self.settle() {
             Ok(()) => Ok(()),
-            Err(error) => self.lose_session(&error, begun.elapsed(), None),
+            Err(error) => self.lose_session(&error, begun.elapsed()),
         }
     }
 
-    /// `first`: of those who wait, for the log.
-    fn lose_session(
-        &mut self,
-        error: &KafkaError,
-        age: Duration,
-        first: Option<&Job>,
-    ) -> Result<(), PublisherStopped> {
-        let first = first.map(|job| &job.publication);
+    /// Nobody would send what is in doubt after the end.
+    fn finish(&mut self) -> Result<(), PublisherStopped> {
+        let (begun, mut backoff) = (Instant::now(), Backoff::default());
+        while !self.in_doubt.is_empty() && begun.elapsed() < OPENING {
+            self.reopen_if_lost()?;
+            if !self.in_doubt.is_empty() {
+                std::thread::sleep(backoff.next_delay());
+            }
+        }
+        Ok(())
+    }
+
+    fn lose_session(&mut self, error: &KafkaError, age: Duration) -> Result<(), PublisherStopped> {
+        let first = self.in_doubt.first().map(|job| &job.publication);
         tracing::warn!(
             %error,
             order_id = first.map(|order| display(order.delta.order_id)),
