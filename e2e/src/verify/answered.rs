@@ -13,21 +13,15 @@ pub(super) fn read(files: &[PathBuf], spill: &mut Spill, stock: &mut Stock) -> a
             let place = Place::Line(index + 1);
             match answered? {
                 Answered::Cancel { status, id } => {
-                    if status == Some(202) {
-                        let what = What::CancelAccepted;
-                        spill.put(&Fact { id, place, what })?;
-                    }
+                    let what = What::CancelAnswer(status);
+                    spill.put(&Fact { id, place, what })?;
                 }
                 Answered::Adjustment {
                     status,
                     product_id,
                     delta,
                     key,
-                } => {
-                    if matches!(status, Some(200 | 201)) {
-                        stock.acknowledged(product_id, &key, delta);
-                    }
-                }
+                } => stock.answered(product_id, &key, delta, status),
                 Answered::Order {
                     status,
                     id,

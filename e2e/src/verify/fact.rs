@@ -30,16 +30,17 @@ pub(super) enum What {
     OrderRow(Order),
     DeltaRecord(Delta),
     /// A delta that the catalog-service could not apply.
-    DeadDelta,
+    DeadDelta(DeltaKind),
     OutcomeRecord(Decision),
     OutcomeRow(Decision),
-    /// A record that the sink could not write.
-    DeadRow,
+    /// A record that the sink could not write; likewise below.
+    DeadOrder,
+    DeadOutcome(DeltaKind),
     /// A row of `stock_ledger`.
     Movement(Movement),
     Answer(Answer),
-    /// A cancellation was answered 202.
-    CancelAccepted,
+    /// The status that a cancellation was answered.
+    CancelAnswer(Option<u16>),
 }
 
 /// An outcome without its order's id.
@@ -71,6 +72,12 @@ pub(super) struct Answer {
     pub(super) key: Option<String>,
 }
 
+/// There are answers, and each of them said that the service did nothing.
+pub(super) fn only_refused(statuses: impl IntoIterator<Item = Option<u16>>) -> bool {
+    let mut statuses = statuses.into_iter().peekable();
+    statuses.peek().is_some() && statuses.all(|status| matches!(status, Some(400..=499 | 503)))
+}
+
 impl From<Outcome> for Decision {
     fn from(outcome: Outcome) -> Self {
         Self {
@@ -85,11 +92,6 @@ impl From<Outcome> for Decision {
 impl Answer {
     pub(super) fn is_accepted(&self) -> bool {
         matches!(self.status, Some(200 | 201))
-    }
-
-    /// The service said that it did nothing.
-    pub(super) fn is_refused(&self) -> bool {
-        matches!(self.status, Some(400..=499 | 503))
     }
 
     pub(super) fn asked_for(&self, order: &Order) -> bool {

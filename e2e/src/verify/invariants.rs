@@ -1,6 +1,6 @@
 use shared::contract::{DeltaKind, Order, OrderId, Status};
 
-use super::fact::{Decision, Movement};
+use super::fact::{Decision, Movement, only_refused};
 use super::order::{At, Seen};
 use super::report::{Invariant, Report};
 
@@ -15,7 +15,10 @@ pub(super) fn check_order(id: OrderId, seen: &Seen<'_>, report: &mut Report) {
         }
     };
     check(is_order || accepted, Invariant::Acknowledged, acknowledged);
-    check(only_refused(seen), Invariant::Refused, refused);
+    let statuses = seen.answers.iter().map(|answer| answer.what.status);
+    check(only_refused(statuses), Invariant::Refused, refused);
+    let cancels = seen.cancels.iter().copied();
+    check(only_refused(cancels), Invariant::Refused, refused_cancel);
     check(
         is_order || !seen.deltas.is_empty(),
         Invariant::Atomic,
@@ -23,7 +26,11 @@ pub(super) fn check_order(id: OrderId, seen: &Seen<'_>, report: &mut Report) {
     );
     check(!seen.movements.is_empty(), Invariant::Stock, taken);
     check(
-        is_order || !seen.movements.is_empty() || !seen.outcomes.is_empty() || seen.cancel_accepted,
+        is_order
+            || !seen.deltas.is_empty()
+            || !seen.movements.is_empty()
+            || !seen.outcomes.is_empty()
+            || !seen.cancels.is_empty(),
         Invariant::Decided,
         decided,
     );
@@ -35,8 +42,10 @@ pub(super) fn check_order(id: OrderId, seen: &Seen<'_>, report: &mut Report) {
         Invariant::InStep,
         in_step,
     );
-    let undecided = is_order && seen.movement(DeltaKind::Reserve).is_none() && seen.dead_delta;
-    report.undecided += u64::from(undecided);
+    let is_undecided = is_order
+        && seen.movement(DeltaKind::Reserve).is_none()
+        && seen.dead_deltas.contains(&DeltaKind::Reserve);
+    report.undecided += u64::from(is_undecided);
 }
 
 fn acknowledged(seen: &Seen<'_>) -> Vec<String> {
@@ -75,14 +84,18 @@ fn same_but_for_time(one: &Order, other: &Order) -> bool {
 }
 
 /// With a key, an order is known even if every answer refused it.
-fn only_refused(seen: &Seen<'_>) -> bool {
-    let mut answers = seen.answers.iter().map(|answer| answer.what);
-    !seen.answers.is_empty() && answers.all(|answer| answer.is_refused())
-}
-
 fn refused(seen: &Seen<'_>) -> Vec<String> {
     let found = seen.trace();
     let fault = found.map(|place| format!("every answer refused it, but it is in {place}"));
+    fault.into_iter().collect()
+}
+
+fn refused_cancel(seen: &Seen<'_>) -> Vec<String> {
+    let release = seen.deltas_of(DeltaKind::Release).next();
+    let fault = release.map(|delta| {
+        let place = delta.place;
+        format!("every answer refused its cancellation, but {place} releases it")
+    });
     fault.into_iter().collect()
 }
 
@@ -167,25 +180,43 @@ fn given_back(reserve: Option<&Movement>, release: &Movement) -> Option<String> 
 fn decided(seen: &Seen<'_>) -> Vec<String> {
     let mut faults = Vec::new();
     let reserve = seen.movement(DeltaKind::Reserve);
-    if !seen.orders.is_empty() && reserve.is_none() && !seen.dead_delta {
+    let is_dead = seen.dead_deltas.contains(&DeltaKind::Reserve);
+    if !seen.orders.is_empty() && reserve.is_none() && !is_dead {
         faults.push("stock_ledger has no reserve of it: it is not decided".to_owned());
     }
     for kind in [DeltaKind::Reserve, DeltaKind::Release] {
         faults.extend(published(seen, kind));
     }
-    if seen.cancel_accepted {
-        if seen.deltas_of(DeltaKind::Release).next().is_none() {
-            faults.push(
-                "a cancellation was answered 202, but catalog_deltas has no release".to_owned(),
-            );
-        }
-        if seen.movement(DeltaKind::Release).is_none() && !seen.dead_delta {
-            faults.push(
-                "a cancellation was answered 202, but stock_ledger has no release".to_owned(),
-            );
-        }
-    }
+    faults.extend(cancelled(seen));
     faults
+}
+
+/// What was asked for, by a release, is in the ledger, and nothing else.
+fn cancelled(seen: &Seen<'_>) -> Option<String> {
+    let is_asked = seen.deltas_of(DeltaKind::Release).next().is_some();
+    let is_dead = seen.dead_deltas.contains(&DeltaKind::Release);
+    match seen.movement(DeltaKind::Release) {
+        Some(_) if !is_asked => {
+            Some("stock_ledger has a release, but catalog_deltas has none".to_owned())
+        }
+        Some(release) => misnamed(release),
+        None if is_asked && !is_dead => {
+            Some("catalog_deltas has a release, but stock_ledger has none".to_owned())
+        }
+        None if !is_asked && seen.cancels.contains(&Some(202)) => {
+            Some("a cancellation was answered 202, but catalog_deltas has no release".to_owned())
+        }
+        None => None,
+    }
+}
+
+/// An order is cancelled exactly if it gave something back.
+fn misnamed(release: &Movement) -> Option<String> {
+    let status = release.decision.map(|decision| decision.status);
+    let is_cancelled = status == Some(Status::Cancelled);
+    let delta = release.delta;
+    ((delta != 0) != is_cancelled)
+        .then(|| format!("stock_ledger's release moved {delta} and is {status:?}"))
 }
 
 /// A ledger row's fact is on `order_outcomes`, and every copy there is that fact.
@@ -207,7 +238,7 @@ fn in_step(seen: &Seen<'_>) -> Vec<String> {
     let mut faults = Vec::new();
     let is_copy = |row: &Order| seen.orders.iter().any(|copy| copy.what == row);
     match seen.order_rows.first() {
-        None if !seen.orders.is_empty() && !seen.dead_row => {
+        None if !seen.orders.is_empty() && !seen.dead_order => {
             faults.push("table orders does not have it".to_owned());
         }
         Some(row) if !is_copy(row.what) => {
@@ -225,8 +256,9 @@ fn fact_in_step(seen: &Seen<'_>, kind: DeltaKind) -> Option<String> {
     let of_kind = |fact: &&At<'_, Decision>| fact.what.kind == kind;
     let mut copies = seen.outcomes.iter().filter(of_kind).peekable();
     let row = seen.outcome_rows.iter().find(of_kind);
+    let is_dead = seen.dead_outcomes.contains(&kind);
     match row {
-        None if copies.peek().is_some() && !seen.dead_row => Some(format!(
+        None if copies.peek().is_some() && !is_dead => Some(format!(
             "table order_outcomes does not have the fact of its {kind}"
         )),
         Some(row) if !copies.any(|copy| copy.what == row.what) => Some(format!(

@@ -12,9 +12,11 @@ pub(super) struct Seen<'a> {
     pub(super) outcome_rows: Vec<At<'a, Decision>>,
     pub(super) movements: Vec<At<'a, Movement>>,
     pub(super) answers: Vec<At<'a, Answer>>,
-    pub(super) cancel_accepted: bool,
-    pub(super) dead_delta: bool,
-    pub(super) dead_row: bool,
+    /// The statuses that cancellations were answered.
+    pub(super) cancels: Vec<Option<u16>>,
+    pub(super) dead_deltas: Vec<DeltaKind>,
+    pub(super) dead_order: bool,
+    pub(super) dead_outcomes: Vec<DeltaKind>,
 }
 
 #[derive(Clone, Copy)]
@@ -35,9 +37,10 @@ impl<'a> From<&'a [Fact]> for Seen<'a> {
                 What::OutcomeRow(what) => seen.outcome_rows.push(At { place, what }),
                 What::Movement(what) => seen.movements.push(At { place, what }),
                 What::Answer(what) => seen.answers.push(At { place, what }),
-                What::CancelAccepted => seen.cancel_accepted = true,
-                What::DeadDelta => seen.dead_delta = true,
-                What::DeadRow => seen.dead_row = true,
+                What::CancelAnswer(status) => seen.cancels.push(*status),
+                What::DeadDelta(kind) => seen.dead_deltas.push(*kind),
+                What::DeadOrder => seen.dead_order = true,
+                What::DeadOutcome(kind) => seen.dead_outcomes.push(*kind),
             }
         }
         seen

@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 
+use super::fact::only_refused;
 use super::report::{Invariant, Report};
 
 /// What is known per product, and the adjustments that clients were told of.
 #[derive(Debug, Default)]
 pub(super) struct Stock {
     products: BTreeMap<i64, Product>,
-    /// Of acknowledged adjustments, by the ledger's reference.
+    /// By the ledger's reference.
     adjustments: BTreeMap<String, Adjustment>,
 }
 
@@ -19,6 +20,8 @@ struct Product {
 
 #[derive(Debug, Default)]
 struct Adjustment {
+    /// What was answered, by status.
+    answers: Vec<Option<u16>>,
     acknowledged: Option<i64>,
     in_ledger: Option<i64>,
 }
@@ -37,10 +40,14 @@ impl Stock {
         self.adjustments.entry(reference).or_default().in_ledger = Some(delta);
     }
 
-    /// The catalog-service said that this adjustment is in the ledger.
-    pub(super) fn acknowledged(&mut self, product: i64, key: &str, delta: i64) {
+    pub(super) fn answered(&mut self, product: i64, key: &str, delta: i64, status: Option<u16>) {
         let reference = format!("{product}:{key}");
-        self.adjustments.entry(reference).or_default().acknowledged = Some(delta);
+        let adjustment = self.adjustments.entry(reference).or_default();
+        adjustment.answers.push(status);
+        // The catalog-service said that it is in the ledger.
+        if matches!(status, Some(200 | 201)) {
+            adjustment.acknowledged = Some(delta);
+        }
     }
 
     pub(super) fn check(&self, report: &mut Report) {
@@ -52,18 +59,33 @@ impl Stock {
             );
         }
         for (reference, adjustment) in &self.adjustments {
+            let subject = format_args!("adjustment {reference}");
             if let Some(acknowledged) = adjustment.acknowledged {
-                let faults = match adjustment.in_ledger {
-                    Some(delta) if delta == acknowledged => vec![],
-                    Some(delta) => vec![format!(
-                        "acknowledged {acknowledged}, stock_ledger has {delta}"
-                    )],
-                    None => vec![format!("acknowledged {acknowledged}, not in stock_ledger")],
-                };
-                let subject = format_args!("adjustment {reference}");
+                let faults = adjustment.not_as_acknowledged(acknowledged);
                 report.checked(Invariant::Stock, subject, faults);
+            } else if only_refused(adjustment.answers.iter().copied()) {
+                report.checked(Invariant::Refused, subject, adjustment.made());
             }
         }
+    }
+}
+
+impl Adjustment {
+    fn not_as_acknowledged(&self, acknowledged: i64) -> Vec<String> {
+        match self.in_ledger {
+            Some(delta) if delta == acknowledged => vec![],
+            Some(delta) => vec![format!(
+                "acknowledged {acknowledged}, stock_ledger has {delta}"
+            )],
+            None => vec![format!("acknowledged {acknowledged}, not in stock_ledger")],
+        }
+    }
+
+    fn made(&self) -> Vec<String> {
+        let in_ledger = self.in_ledger.iter();
+        let fault =
+            |delta: &i64| format!("every answer refused it, but stock_ledger has it: {delta}");
+        in_ledger.map(fault).collect()
     }
 }
 

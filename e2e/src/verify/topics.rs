@@ -144,12 +144,15 @@ fn outcome(value: &[u8]) -> Option<Seen> {
 }
 
 fn dead_delta(value: &[u8]) -> Option<Seen> {
-    Some((Delta::decode(value).ok()?.order_id, What::DeadDelta))
+    let delta = Delta::decode(value).ok()?;
+    Some((delta.order_id, What::DeadDelta(delta.kind)))
 }
 
 /// The sink writes both orders and outcomes.
 fn dead_row(value: &[u8]) -> Option<Seen> {
-    let order = Order::decode(value).map(|order| order.id);
-    let id = order.or_else(|_| Outcome::decode(value).map(|outcome| outcome.order_id));
-    Some((id.ok()?, What::DeadRow))
+    if let Ok(order) = Order::decode(value) {
+        return Some((order.id, What::DeadOrder));
+    }
+    let outcome = Outcome::decode(value).ok()?;
+    Some((outcome.order_id, What::DeadOutcome(outcome.kind)))
 }

@@ -13,12 +13,11 @@ use std::process::Output;
 
 use e2e::{Answered, Invariant, Pair, Report, binary};
 use rdkafka::message::{Message, OwnedHeaders};
-use shared::contract::UserId;
-use shared::contract::{Order, OrderId, Outcome, Status};
+use shared::contract::{DeltaKind, Order, OrderId, Outcome, Status, UserId};
 use shared::kafka::{DeadLetterTopic, LetterForm, OutRecord};
 use test_database::{on_mariadb, on_postgres};
 
-use self::scene::{Scene, after, answered, new_order, report, reserve};
+use self::scene::{Scene, after, answered, new_order, release, report, reserve};
 
 async fn on_stack(scene: Scene, case: impl AsyncFnOnce(Pair)) {
     on_mariadb(async |orders| {
@@ -308,13 +307,114 @@ async fn an_accepted_cancellation_without_its_release() {
             let id = scene.id(0);
             let status = Some(202);
             scene.answers.push(Answered::Cancel { status, id });
-            // Its delta came, and was not applied.
-            let release = scene.deltas.iter().find(|delta| delta.delta > 0);
-            let release = *release.unwrap();
-            scene.deltas.push(shared::contract::Delta {
-                order_id: id,
-                ..release
-            });
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_release_that_was_not_applied() {
+    turns_red(
+        Invariant::Decided,
+        "catalog_deltas has a release, but stock_ledger has none",
+        |scene| scene.deltas.push(release(&scene.orders[0])),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_release_that_nobody_asked_for() {
+    turns_red(
+        Invariant::Decided,
+        "stock_ledger has a release, but catalog_deltas has none",
+        |scene| {
+            scene
+                .deltas
+                .retain(|delta| delta.kind != DeltaKind::Release);
+            let is_cancel = |answer: &Answered| matches!(answer, Answered::Cancel { .. });
+            scene.answers.retain(|answer| !is_cancel(answer));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn stock_that_was_given_back_without_a_cancellation() {
+    turns_red(
+        Invariant::Decided,
+        "stock_ledger's release moved 5 and is None",
+        |scene| {
+            let order = scene.orders[0].clone();
+            scene.moves(order.id.to_string(), "release", 5, None);
+            scene.stock += 5;
+            scene.deltas.push(release(&order));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_cancellation_whose_release_was_sent() {
+    turns_red(Invariant::Refused, "refused its cancellation", |scene| {
+        for answer in &mut scene.answers {
+            if let Answered::Cancel { status, .. } = answer {
+                *status = Some(503);
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_adjustment_that_was_made() {
+    turns_red(Invariant::Refused, "stock_ledger has it: 10", |scene| {
+        for answer in &mut scene.answers {
+            if let Answered::Adjustment { status, .. } = answer {
+                *status = Some(409);
+            }
+        }
+    })
+    .await;
+}
+
+/// A rejected order has nothing to give back; of a 504 nobody knows; a release that cannot be
+/// applied waits for a person.
+#[tokio::test]
+async fn cancellations_that_came_to_nothing_are_right() {
+    let mut scene = Scene::healthy();
+    let [confirmed, rejected] = [0, 1].map(|order| scene.orders[order].clone());
+    scene.moves(rejected.id.to_string(), "release", 0, None);
+    scene.deltas.extend([&confirmed, &rejected].map(release));
+    scene.dead_deltas.push(release(&confirmed));
+    for (id, status) in [(rejected.id, 503), (rejected.id, 504), (scene.id(3), 504)] {
+        let status = Some(status);
+        scene.answers.push(Answered::Cancel { status, id });
+    }
+    on_stack(scene, async |pair| {
+        let report = report(&pair).await;
+        healthy(&report);
+        assert_eq!((report.undecided, report.delta_dead_letters), (0, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_release_among_the_dead_letters_does_not_excuse_a_reservation() {
+    turns_red(Invariant::Decided, "it is not decided", |scene| {
+        scene.forget_decision(1);
+        scene.dead_deltas.push(release(&scene.orders[1]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fact_among_the_dead_letters_does_not_excuse_its_order() {
+    turns_red(
+        Invariant::InStep,
+        "table orders does not have it",
+        |scene| {
+            scene.order_rows.remove(0);
+            scene.dead_outcomes.push(scene.outcome_rows.remove(0));
         },
     )
     .await;

@@ -31,6 +31,7 @@ pub(crate) struct Scene {
     pub(crate) dead_deltas: Vec<Delta>,
     /// Dead letters of the sink.
     pub(crate) dead_orders: Vec<Order>,
+    pub(crate) dead_outcomes: Vec<Outcome>,
     pub(crate) order_rows: Vec<Order>,
     pub(crate) outcome_rows: Vec<Outcome>,
     pub(crate) ledger: Vec<LedgerRow>,
@@ -47,6 +48,7 @@ impl Scene {
             outcomes: Vec::new(),
             dead_deltas: Vec::new(),
             dead_orders: Vec::new(),
+            dead_outcomes: Vec::new(),
             order_rows: Vec::new(),
             outcome_rows: Vec::new(),
             ledger: Vec::new(),
@@ -113,11 +115,7 @@ impl Scene {
         let decision = Some((Status::Cancelled, None));
         self.stock += i64::from(order.qty);
         self.moves(order.id.to_string(), "release", order.qty.into(), decision);
-        self.deltas.push(Delta {
-            kind: DeltaKind::Release,
-            delta: order.qty,
-            ..reserve(&order)
-        });
+        self.deltas.push(release(&order));
         self.outcomes.push(fact);
         self.outcome_rows.push(fact);
         self.answers.push(Answered::Cancel {
@@ -126,7 +124,7 @@ impl Scene {
         });
     }
 
-    fn moves(
+    pub(crate) fn moves(
         &mut self,
         reference: String,
         kind: &'static str,
@@ -182,7 +180,11 @@ impl Scene {
             ),
             (
                 &topics.sink_dead_letters,
-                encoded(&self.dead_orders, Order::encode),
+                [
+                    encoded(&self.dead_orders, Order::encode),
+                    encoded(&self.dead_outcomes, Outcome::encode),
+                ]
+                .concat(),
             ),
         ];
         // A topic of dead letters is there once there is one.
@@ -317,6 +319,14 @@ pub(crate) fn reserve(order: &Order) -> Delta {
         product_id: order.product_id,
         kind: DeltaKind::Reserve,
         delta: -order.qty,
+    }
+}
+
+pub(crate) fn release(order: &Order) -> Delta {
+    Delta {
+        kind: DeltaKind::Release,
+        delta: order.qty,
+        ..reserve(order)
     }
 }
 
