@@ -1,7 +1,5 @@
 use std::path::PathBuf;
 
-use shared::contract::OrderId;
-
 use super::fact::{Answer, Fact, Place, What};
 use super::spill::Spill;
 use super::stock::Stock;
@@ -40,7 +38,7 @@ pub(super) fn read(files: &[PathBuf], spill: &mut Spill, stock: &mut Stock) -> a
                         key,
                     };
                     // Without id and key nobody can tell which order it would be.
-                    if let Some(id) = id.or_else(|| keyed_id(&answer)) {
+                    if let Some(id) = id.or_else(|| answer.keyed_id()) {
                         let what = What::Answer(answer);
                         spill.put(&Fact { id, place, what })?;
                     }
@@ -49,17 +47,4 @@ pub(super) fn read(files: &[PathBuf], spill: &mut Spill, stock: &mut Stock) -> a
         }
     }
     Ok(())
-}
-
-/// The id that an order with an `Idempotency-Key` has on every instance, for ever.
-fn keyed_id(answer: &Answer) -> Option<OrderId> {
-    let numbers = [
-        answer.user_id,
-        answer.product_id,
-        i64::from(answer.qty),
-        answer.unit_price,
-    ];
-    let [user, product, qty, price] = numbers.map(|number| number.to_string());
-    let texts = ["v1", &user, answer.key.as_ref()?, &product, &qty, &price];
-    Some(OrderId::from_parts(&texts.map(str::as_bytes)))
 }

@@ -72,6 +72,14 @@ pub(super) struct Answer {
     pub(super) key: Option<String>,
 }
 
+/// The id that an order with an `Idempotency-Key` has on every instance, for ever: of its user,
+/// product, quantity and unit price.
+pub(super) fn keyed_id(key: &str, numbers: [i64; 4]) -> OrderId {
+    let [user, product, qty, price] = numbers.map(|number| number.to_string());
+    let texts = ["v1", &user, key, &product, &qty, &price];
+    OrderId::from_parts(&texts.map(str::as_bytes))
+}
+
 /// There are answers, and each of them said that the service did nothing.
 pub(super) fn only_refused(statuses: impl IntoIterator<Item = Option<u16>>) -> bool {
     let mut statuses = statuses.into_iter().peekable();
@@ -92,6 +100,12 @@ impl From<Outcome> for Decision {
 impl Answer {
     pub(super) fn is_accepted(&self) -> bool {
         matches!(self.status, Some(200 | 201))
+    }
+
+    pub(super) fn keyed_id(&self) -> Option<OrderId> {
+        let qty = i64::from(self.qty);
+        let numbers = [self.user_id, self.product_id, qty, self.unit_price];
+        Some(keyed_id(self.key.as_ref()?, numbers))
     }
 
     pub(super) fn asked_for(&self, order: &Order) -> bool {

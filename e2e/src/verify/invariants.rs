@@ -1,6 +1,6 @@
 use shared::contract::{DeltaKind, Order, OrderId, Status};
 
-use super::fact::{Decision, Movement, only_refused};
+use super::fact::{Decision, Movement, keyed_id, only_refused};
 use super::order::{At, Seen};
 use super::report::{Invariant, Report};
 
@@ -72,7 +72,24 @@ fn acknowledged(seen: &Seen<'_>) -> Vec<String> {
     for (one, other) in copies.filter(|(one, other)| !same_but_for_time(one.what, other.what)) {
         faults.push(format!("{} and {} differ", one.place, other.place));
     }
+    for order in seen
+        .orders
+        .iter()
+        .filter(|order| is_of_another_id(order.what))
+    {
+        let place = order.place;
+        faults.push(format!(
+            "{place} has another id than its Idempotency-Key makes: it may be there twice"
+        ));
+    }
     faults
+}
+
+fn is_of_another_id(order: &Order) -> bool {
+    let (user, product) = (order.user_id.0, order.product_id.0);
+    let numbers = [user, product, order.qty.into(), order.unit_price];
+    let key = order.idempotency_key.as_ref();
+    key.is_some_and(|key| order.id != keyed_id(key, numbers))
 }
 
 fn same_but_for_time(one: &Order, other: &Order) -> bool {

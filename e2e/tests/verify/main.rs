@@ -123,6 +123,18 @@ async fn copies_of_an_order_that_differ_in_more_than_their_time() {
 }
 
 #[tokio::test]
+async fn an_order_with_a_key_under_a_second_id() {
+    turns_red(Invariant::Acknowledged, "it may be there twice", |scene| {
+        let order = Order {
+            id: OrderId::random(),
+            ..scene.orders[3].clone()
+        };
+        scene.placed(order, Status::Confirmed, None);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_refused_order_that_was_placed() {
     turns_red(Invariant::Refused, "every answer refused it", |scene| {
         let keyed = scene.orders[3].clone();

@@ -92,7 +92,7 @@ impl Scene {
         self.ledger.retain(|row| row.reference != id.to_string());
     }
 
-    fn placed(&mut self, order: Order, status: Status, reason: Option<Reason>) {
+    pub(crate) fn placed(&mut self, order: Order, status: Status, reason: Option<Reason>) {
         let fact = decided(&order, DeltaKind::Reserve, status, reason);
         let taken = match status {
             Status::Confirmed => -i64::from(order.qty),
