@@ -85,7 +85,7 @@ pub async fn verify(pair: &Pair, progress: &impl Progress) -> anyhow::Result<Rep
     topics::read(&kafka, &pair.topics, &mut spill, &mut report, progress).await?;
     tables::read_orders(&pair.orders_database, &mut spill, &mut report, progress).await?;
     tables::read_catalog(&pair.catalog_database, &mut spill, &mut stock, progress).await?;
-    answered::read(&pair.answers, &mut spill, &mut stock)?;
+    answered::read(&pair.answers, &mut spill, &mut stock, &mut report)?;
     stock.check(&mut report);
     progress.begin("orders", spill.len());
     spill.for_each_order(|id, facts| {

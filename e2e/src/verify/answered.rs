@@ -1,13 +1,20 @@
 use std::path::PathBuf;
 
 use super::fact::{Answer, Fact, Place, What};
+use super::report::Report;
 use super::spill::Spill;
 use super::stock::Stock;
 use crate::answers::{Answered, Answers};
 
-pub(super) fn read(files: &[PathBuf], spill: &mut Spill, stock: &mut Stock) -> anyhow::Result<()> {
+pub(super) fn read(
+    files: &[PathBuf],
+    spill: &mut Spill,
+    stock: &mut Stock,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     for file in files {
         for (index, answered) in Answers::open(file)?.enumerate() {
+            report.answers += 1;
             let place = Place::Line(index + 1);
             match answered? {
                 Answered::Cancel { status, id } => {

@@ -23,8 +23,10 @@ impl Invariant {
         Self::InStep,
     ];
 
-    fn text(self) -> &'static str {
+    fn text(self, is_answered: bool) -> &'static str {
         match self {
+            Self::Acknowledged if !is_answered => "all copies of an order agree (no answers read)",
+            Self::Refused if !is_answered => "requests refused are nowhere (no answers read)",
             Self::Acknowledged => "orders answered 200 or 201 are committed, and all copies agree",
             Self::Refused => "requests answered 4xx or 503 are nowhere",
             Self::Atomic => "every order has its reservation, every reservation its order",
@@ -48,6 +50,8 @@ pub struct Line {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     lines: [Line; 6],
+    /// Requests whose answers were read.
+    pub answers: u64,
     pub orders: u64,
     /// Records on the topics that are none of the contract's.
     pub foreign: u64,
@@ -60,6 +64,12 @@ pub struct Report {
 impl Report {
     pub fn line(&self, invariant: Invariant) -> &Line {
         &self.lines[invariant as usize - 1]
+    }
+
+    /// Records that are there only if somebody has sent bad data, or where a service took good
+    /// data for bad.
+    pub fn bad_data(&self) -> u64 {
+        self.foreign + self.delta_dead_letters + self.sink_dead_letters
     }
 
     pub fn violations(&self) -> u64 {
@@ -97,7 +107,7 @@ impl fmt::Display for Report {
                 f,
                 "{} {:<64} {:>10} {:>10}",
                 invariant as usize,
-                invariant.text(),
+                invariant.text(self.answers > 0),
                 line.checked,
                 line.violations
             )?;

@@ -498,7 +498,7 @@ async fn a_row_that_is_no_copy_of_its_fact() {
     .await;
 }
 
-fn run(pair: &Pair, broker: &str) -> Output {
+fn run(pair: &Pair, broker: &str, more: &[&str]) -> Output {
     binary("verify")
         .unwrap()
         .args(["--bootstrap-servers", broker])
@@ -507,8 +507,9 @@ fn run(pair: &Pair, broker: &str) -> Output {
         .args(["--orders", &pair.topics.orders])
         .args(["--catalog-deltas", &pair.topics.catalog_deltas])
         .args(["--order-outcomes", &pair.topics.order_outcomes])
-        .arg("--answers")
-        .args(&pair.answers)
+        .args(["--delta-dead-letters", &pair.topics.delta_dead_letters])
+        .args(["--sink-dead-letters", &pair.topics.sink_dead_letters])
+        .args(more)
         .output()
         .unwrap()
 }
@@ -519,20 +520,44 @@ async fn the_program_tells_by_its_exit_code() {
     scene.order_rows.remove(0);
     let missing: OrderId = scene.id(0);
     on_stack(scene, async |pair| {
-        let violated = run(&pair, &pair.kafka.bootstrap_servers);
+        let violated = run(&pair, &pair.kafka.bootstrap_servers, &[]);
         let table = String::from_utf8_lossy(&violated.stdout).into_owned();
         assert_eq!(violated.status.code(), Some(1), "{table}");
         assert!(table.contains(&missing.to_string()), "{table}");
 
-        let unreachable = run(&pair, "127.0.0.1:1");
+        let unreachable = run(&pair, "127.0.0.1:1", &[]);
         let error = String::from_utf8_lossy(&unreachable.stderr).into_owned();
         assert_eq!(unreachable.status.code(), Some(2), "{error}");
         assert!(error.starts_with("error: could not verify"), "{error}");
     })
     .await;
     on_stack(Scene::healthy(), async |pair| {
-        let fine = run(&pair, &pair.kafka.bootstrap_servers);
-        assert_eq!(fine.status.code(), Some(0), "{fine:?}");
+        let broker = &pair.kafka.bootstrap_servers;
+        let answers = pair.answers[0].display().to_string();
+        let (alone, held) = (&["--strict"][..], &["--strict", "--answers", &answers][..]);
+        for (more, first) in [
+            (alone, "all copies of"),
+            (held, "orders answered 200 or 201"),
+        ] {
+            let fine = run(&pair, broker, more);
+            assert_eq!(fine.status.code(), Some(0), "{fine:?}");
+            let table = String::from_utf8_lossy(&fine.stdout).into_owned();
+            assert!(table.contains(&format!("\n1 {first}")), "{table}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_nobody_sends_bad_data_a_dead_letter_is_a_violation() {
+    let mut scene = Scene::healthy();
+    scene.forget_decision(1);
+    scene.dead_deltas.push(reserve(&scene.orders[1]));
+    on_stack(scene, async |pair| {
+        for (more, code) in [(&[][..], 0), (&["--strict"][..], 1)] {
+            let ended = run(&pair, &pair.kafka.bootstrap_servers, more);
+            assert_eq!(ended.status.code(), Some(code), "{more:?}: {ended:?}");
+        }
     })
     .await;
 }
