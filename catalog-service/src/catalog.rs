@@ -5,7 +5,7 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use shared::contract::{ProductId, Timestamp};
 
 use crate::entities::{Entry, EntryKind, Product, Reference};
-use crate::store::{self, Patience};
+use crate::store::{self, Fault, Patience};
 
 /// The most of a product that can be in stock by hand.
 pub const MAX_STOCK: i64 = 1_000_000_000_000;
@@ -59,6 +59,9 @@ pub enum CatalogError {
     KeyReused,
     #[error(transparent)]
     Database(#[from] DbErr),
+    /// It broke while it committed.
+    #[error("the database has not confirmed the change; it may have been made")]
+    OutcomeUnknown(#[source] DbErr),
 }
 
 /// The catalog as the HTTP API writes it.
@@ -72,20 +75,20 @@ pub struct Catalog {
 impl Catalog {
     /// Creates a product, with its first quantity as the ledger's `initial` row, or
     /// renames and reprices it.
-    pub async fn put(&self, details: &ProductDetails) -> Result<Written<Product>, DbErr> {
+    pub async fn put(&self, details: &ProductDetails) -> Result<Written<Product>, CatalogError> {
         let mut patience = Patience::new(&self.conflicts);
         loop {
             match self.try_put(details).await {
-                Err(error) if patience.outlasts(&error).await => {}
+                Err(CatalogError::Database(error)) if patience.outlasts(&error).await => {}
                 result => return result,
             }
         }
     }
 
-    async fn try_put(&self, details: &ProductDetails) -> Result<Written<Product>, DbErr> {
+    async fn try_put(&self, details: &ProductDetails) -> Result<Written<Product>, CatalogError> {
         let transaction = store::begin(&self.db).await?;
         let written = put(&transaction, details).await?;
-        transaction.commit().await?;
+        commit(transaction).await?;
         Ok(written)
     }
 
@@ -103,9 +106,17 @@ impl Catalog {
     async fn try_adjust(&self, adjustment: &Adjustment) -> Result<Written<Entry>, CatalogError> {
         let transaction = store::begin(&self.db).await?;
         let written = adjust(&transaction, adjustment).await?;
-        transaction.commit().await?;
+        commit(transaction).await?;
         Ok(written)
     }
+}
+
+async fn commit(transaction: DatabaseTransaction) -> Result<(), CatalogError> {
+    let committed = transaction.commit().await;
+    committed.map_err(|error| match Fault::of(&error) {
+        Fault::Broken => CatalogError::OutcomeUnknown(error),
+        Fault::Conflict | Fault::Data => CatalogError::Database(error),
+    })
 }
 
 async fn put(

@@ -17,7 +17,7 @@ use shared::settings::DatabaseSettings;
 
 pub(crate) use model::any_history_ends_as_the_model_says;
 
-const CUP: ProductId = ProductId(1);
+pub(crate) const CUP: ProductId = ProductId(1);
 const POT: ProductId = ProductId(2);
 const POISON: ProductId = ProductId(666);
 
@@ -32,7 +32,7 @@ pub(crate) async fn connect(url: &str) -> Catalog {
     }
 }
 
-async fn with_stock(url: &str, stock: &[(ProductId, i64)]) -> Catalog {
+pub(crate) async fn with_stock(url: &str, stock: &[(ProductId, i64)]) -> Catalog {
     let catalog = connect(url).await;
     migrations::up(&catalog.db, migrations::Database::Catalog)
         .await
@@ -52,7 +52,7 @@ fn details(product: ProductId, name: &str, qty: i64) -> ProductDetails {
     ProductDetails::try_from((product, request)).unwrap()
 }
 
-fn adjustment(product: ProductId, key: &str, delta: i64, reason: &str) -> Adjustment {
+pub(crate) fn adjustment(product: ProductId, key: &str, delta: i64, reason: &str) -> Adjustment {
     let request = AdjustmentRequest {
         delta,
         reason: reason.to_owned(),
@@ -69,7 +69,7 @@ fn delta(order_id: OrderId, product_id: ProductId, kind: DeltaKind, delta: i32) 
     }
 }
 
-fn reserve(product: ProductId, qty: i32) -> Delta {
+pub(crate) fn reserve(product: ProductId, qty: i32) -> Delta {
     delta(OrderId::random(), product, DeltaKind::Reserve, -qty)
 }
 

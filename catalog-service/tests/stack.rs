@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "this is a test")]
 
+mod broken;
 mod common;
 
 macro_rules! on_both {

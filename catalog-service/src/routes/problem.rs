@@ -31,8 +31,21 @@ impl From<CatalogError> for Problem {
             )
             .detail(detail),
             CatalogError::Database(error) => database(&error),
+            CatalogError::OutcomeUnknown(error) => outcome_unknown(&error, detail),
         }
     }
+}
+
+/// Whatever is written here may be repeated at will.
+fn outcome_unknown(error: &DbErr, detail: String) -> Problem {
+    tracing::warn!(%error, "the database does not confirm a commit");
+    Problem::new(
+        StatusCode::GATEWAY_TIMEOUT,
+        "outcome-unknown",
+        "The change was sent to the database, but not confirmed",
+    )
+    .detail(format!("{detail}: send the same request again"))
+    .retry_after(RETRY_AFTER)
 }
 
 /// The client learns no more than what to do; the log has the cause.
@@ -84,6 +97,10 @@ impl IntoResponses for WriteProblems {
                 503,
                 "Nothing was changed; `Retry-After` says when to try again",
             ),
+            (
+                504,
+                "Sent, but not confirmed: the same request again changes nothing twice",
+            ),
         ])
     }
 }
@@ -110,4 +127,25 @@ fn problems(list: &[(u16, &str)]) -> Responses {
         (status.to_string(), response.into())
     };
     list.iter().map(response).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::ResponseError;
+    use actix_web::http::header;
+
+    use super::*;
+
+    #[test]
+    fn of_a_commit_without_an_answer_nobody_says_that_nothing_was_changed() {
+        let broken = || DbErr::Custom("cut off".to_owned());
+        for (error, status) in [
+            (CatalogError::Database(broken()), 503),
+            (CatalogError::OutcomeUnknown(broken()), 504),
+        ] {
+            let answer = Problem::from(error).error_response();
+            assert_eq!(answer.status(), status);
+            assert!(answer.headers().contains_key(header::RETRY_AFTER));
+        }
+    }
 }

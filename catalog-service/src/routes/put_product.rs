@@ -7,7 +7,7 @@ use shared::http::{Admin, FieldError, JsonBody, Problem};
 use utoipa::ToSchema;
 
 use super::Answer;
-use super::problem::{self, AdminProblems, WriteProblems};
+use super::problem::{AdminProblems, WriteProblems};
 use super::rules::{check_range, check_text};
 use crate::catalog::{Catalog, MAX_PRICE, MAX_STOCK, ProductDetails, Written};
 use crate::entities::Product;
@@ -80,11 +80,7 @@ pub(super) async fn put_product(
 ) -> Answer<HttpResponse> {
     let details = ProductDetails::try_from((path.into_inner(), request));
     let details = details.map_err(Problem::invalid)?;
-    let written = catalog
-        .put(&details)
-        .await
-        .map_err(|error| problem::database(&error))?;
-    Ok(match written {
+    Ok(match catalog.put(&details).await? {
         Written::Existing(product) => HttpResponse::Ok().json(product),
         Written::New(product) => HttpResponse::Created()
             .insert_header((LOCATION, format!("/catalog/{}", product.product_id)))

@@ -39,7 +39,7 @@ impl Operation {
         match self {
             Self::Order => &[503, 504],
             Self::Cancel => &[404, 409, 503, 504],
-            Self::Adjustment => &[503],
+            Self::Adjustment => &[503, 504],
             Self::Read => &[404, 503],
         }
     }
@@ -122,7 +122,12 @@ impl Outcome {
         let kept = match answer.status.as_u16() {
             status if !operation.excuses().contains(&status) => false,
             503 | 409 => answer.headers.contains_key(RETRY_AFTER),
-            504 => problem.kind == "urn:problem:outcome-unknown" && problem.id.is_some(),
+            504 => {
+                let is_repeatable =
+                    operation == Operation::Adjustment && answer.headers.contains_key(RETRY_AFTER);
+                problem.kind == "urn:problem:outcome-unknown"
+                    && (problem.id.is_some() || is_repeatable)
+            }
             _ => true,
         };
         (!kept).then(|| self.in_full())
@@ -187,5 +192,20 @@ mod tests {
         assert!(!is_excused(&refused(504, "timeout", false), false));
         assert!(!is_excused(&refused(500, "internal", true), false));
         assert!(!is_excused(&refused(404, "not-found", true), false));
+    }
+
+    /// It has no id to look up; to send it again is how to find out.
+    #[test]
+    fn an_adjustment_of_unknown_outcome_says_when_to_try_again() {
+        let unknown = |retry_after| {
+            let mut outcome = refused(504, "outcome-unknown", retry_after);
+            if let Outcome::Answer(_, answer) = &mut outcome {
+                answer.body =
+                    br#"{"type":"urn:problem:outcome-unknown","title":"t","status":504}"#.to_vec();
+            }
+            outcome.breaks_a_promise(Operation::Adjustment, false)
+        };
+        assert_eq!(unknown(true), None);
+        assert!(unknown(false).is_some());
     }
 }
