@@ -22,6 +22,7 @@ use std::time::Instant;
 
 use prometheus_client::metrics::counter::Counter;
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 use sea_orm::{DatabaseConnection, DbErr};
 use shared::backoff::retry;
 use shared::crash_point;
@@ -45,6 +46,7 @@ use crate::settings::{Settings, Topics};
 
 const CLIENT_ID: &str = "catalog-service";
 const APPLY: &str = "the database does not apply deltas";
+const READ: &str = "the broker does not let deltas be read";
 const PUBLISH: &str = "the broker does not take outcomes";
 
 /// Little, since the database may have answered meanwhile.
@@ -107,9 +109,9 @@ impl Applier {
     /// While one batch is published, the next one is applied, and no more.
     async fn apply_all<'c>(&'c self, to_publish: Sender<Applied<'c>>, upkeep: &Upkeep) {
         let mut ahead = Read::default();
-        while let Ok(place) = self.reading(&mut ahead, to_publish.reserve()).await {
+        while let Ok(place) = self.reading(&mut ahead, upkeep, to_publish.reserve()).await {
             while ahead.records.is_empty() || upkeep.stop.is_cancelled() {
-                let read = self.read(&mut ahead);
+                let read = self.read(&mut ahead, upkeep);
                 if upkeep.stop.run_until_cancelled(read).await.is_none() {
                     return;
                 }
@@ -117,7 +119,8 @@ impl Applier {
             let (begun, read) = (Instant::now(), ahead.take(self.max_batch));
             let failed = |error: &DbErr| upkeep.goes_on(APPLY, error);
             let applying = retry(&upkeep.stop, || self.apply(&read), failed);
-            let Ok(Some((decisions, spans))) = self.reading(&mut ahead, applying).await else {
+            let Ok(Some((decisions, spans))) = self.reading(&mut ahead, upkeep, applying).await
+            else {
                 return;
             };
             crash_point("catalog::committed");
@@ -131,24 +134,33 @@ impl Applier {
     }
 
     /// Does `work`, and reads the next batch meanwhile.
-    async fn reading<'c, T>(&'c self, ahead: &mut Read<'c>, work: impl Future<Output = T>) -> T {
+    async fn reading<'c, T>(
+        &'c self,
+        ahead: &mut Read<'c>,
+        upkeep: &Upkeep,
+        work: impl Future<Output = T>,
+    ) -> T {
         let mut work = pin!(work);
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                () = self.read(ahead), if ahead.has_room(self.max_batch) => {}
+                () = self.read(ahead, upkeep), if ahead.has_room(self.max_batch) => {}
             }
         }
     }
 
     /// Cancel-safe.
-    async fn read<'c>(&'c self, ahead: &mut Read<'c>) {
+    async fn read<'c>(&'c self, ahead: &mut Read<'c>, upkeep: &Upkeep) {
         match self.consumer.next_batch().await {
             Ok(records) => ahead.extend(records),
+            Err(error) if is_refusal(&error) => {
+                upkeep.goes_on(READ, &error);
+                sleep(BETWEEN_EVENTS).await;
+            }
             Err(_) => {
                 // The broker's own health says it better.
-                self.metrics.failures.inc();
+                upkeep.failures.inc();
                 sleep(BETWEEN_EVENTS).await;
             }
         }
@@ -204,7 +216,16 @@ impl Applier {
     }
 }
 
-/// How applying and publishing say that something is broken, and when they stop.
+/// The broker answers, and will not let us read.
+fn is_refusal(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{GroupAuthorizationFailed, TopicAuthorizationFailed};
+    let refusals = [GroupAuthorizationFailed, TopicAuthorizationFailed];
+    error
+        .rdkafka_error_code()
+        .is_some_and(|code| refusals.contains(&code))
+}
+
+/// How reading, applying and publishing say that something is broken, and when they stop.
 struct Upkeep {
     health: Dependency,
     failures: Counter,

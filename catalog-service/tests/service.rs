@@ -9,6 +9,7 @@ use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::message::{Headers, Message, OwnedMessage};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use reqwest::{Client, StatusCode};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ use tokio::time::{sleep, timeout};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct World {
-    _cluster: MockCluster<'static, rdkafka::producer::DefaultProducerContext>,
+    cluster: MockCluster<'static, rdkafka::producer::DefaultProducerContext>,
     settings: Settings,
     client: Client,
     _folder: TempDir,
@@ -63,7 +64,7 @@ impl World {
                 .unwrap();
         }
         Self {
-            _cluster: cluster,
+            cluster,
             settings,
             client: Client::new(),
             _folder: folder,
@@ -345,6 +346,30 @@ async fn deltas_wait_until_the_database_works_again_and_none_is_skipped() {
         .wait_for(&service, |status, _| status == StatusCode::OK)
         .await;
     assert_eq!(world.product(&service, 1, "GET").await["qty"], 1);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_applier_that_may_not_read_says_so_until_it_may() {
+    let world = World::new();
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+    world
+        .cluster
+        .request_errors(RDKafkaApiKey::JoinGroup, &[refused]);
+    let service = catalog_service::start(world.settings.clone())
+        .await
+        .unwrap();
+    world
+        .wait_for(&service, |status, report| {
+            let reason = report["dependencies"]["applier"]["reason"].as_str();
+            let is_told = reason.is_some_and(|reason| reason.contains("authorization"));
+            status == StatusCode::SERVICE_UNAVAILABLE && is_told
+        })
+        .await;
+    world.send(&[Some(reserve(1, 1).encode())]).await;
+    world
+        .wait_for(&service, |status, _| status == StatusCode::OK)
+        .await;
     service.stop().await;
 }
 
