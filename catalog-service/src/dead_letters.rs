@@ -21,7 +21,7 @@ pub struct DeadLetters {
 pub enum Replayed {
     Now,
     Before,
-    /// The ledger has its delta: another copy of it was applied.
+    /// The ledger has its delta, since another copy of it was applied: it waits no more.
     Applied,
 }
 
@@ -56,7 +56,10 @@ impl DeadLetters {
             Delta::decode(value).map_err(|error| BadDelta::Unreadable(error.to_string()))?;
         match rehearse(&self.db, &delta).await? {
             Decision::Bad(bad) => return Err(bad.into()),
-            Decision::Repeated(_) => return Ok(Replayed::Applied),
+            Decision::Repeated(_) => {
+                self.topic.settle(address).await?;
+                return Ok(Replayed::Applied);
+            }
             Decision::Applied(_) => {}
         }
         match self.topic.replay(address, record).await? {

@@ -11,7 +11,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use reqwest::{Client, StatusCode};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 use serde_json::{Value, json};
 use shared::contract::{Delta, DeltaKind, OrderId, Outcome, ProductId, Reason, Status};
 use shared::service::Service;
@@ -378,6 +378,12 @@ async fn json_of(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
     (response.status(), response.json().await.unwrap())
 }
 
+/// Of a product that is gone from stock nothing can be given back.
+async fn rename(db: &DatabaseConnection, from: i32, to: i32) {
+    let sql = format!("UPDATE stock SET product_id = {to} WHERE product_id = {from}");
+    db.execute_unprepared(&sql).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_goes_back_once_and_only_when_it_can_be_applied() {
     let world = World::new();
@@ -394,11 +400,7 @@ async fn a_dead_letter_goes_back_once_and_only_when_it_can_be_applied() {
     let db = shared::database::connect(&world.settings.database)
         .await
         .unwrap();
-    let rename = async |from: i32, to: i32| {
-        let sql = format!("UPDATE stock SET product_id = {to} WHERE product_id = {from}");
-        db.execute_unprepared(&sql).await.unwrap();
-    };
-    rename(1, 77).await;
+    rename(&db, 1, 77).await;
     world
         .send(&[Some(release.encode()), Some(vec![0xff, 0xfe])])
         .await;
@@ -424,7 +426,7 @@ async fn a_dead_letter_goes_back_once_and_only_when_it_can_be_applied() {
         let (status, problem) = replay(&letter["offset"]).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
     }
-    rename(77, 1).await;
+    rename(&db, 77, 1).await;
     let first = &letters[0]["offset"];
     assert_eq!(
         replay(first).await,
@@ -438,6 +440,42 @@ async fn a_dead_letter_goes_back_once_and_only_when_it_can_be_applied() {
     assert!(list().await["items"][0]["replayed_at"].is_string());
     world
         .wait_for(&service, |_, report| report["dead_letters"] == 1)
+        .await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_whose_delta_was_applied_after_all_waits_no_more() {
+    let world = World::new();
+    let service = world.start().await;
+    world.product(&service, 1, "PUT").await;
+    let bought = reserve(1, 3);
+    let release = Delta {
+        kind: DeltaKind::Release,
+        delta: 3,
+        ..bought
+    };
+    world.send(&[Some(bought.encode())]).await;
+    world.facts(1).await;
+    let db = shared::database::connect(&world.settings.database)
+        .await
+        .unwrap();
+    rename(&db, 1, 77).await;
+    world.send(&[Some(release.encode())]).await;
+    world
+        .wait_for(&service, |_, report| report["dead_letters"] == 1)
+        .await;
+    rename(&db, 77, 1).await;
+    world.send(&[Some(release.encode())]).await;
+    world.facts(2).await;
+
+    let url = format!("http://{}/dead-letters/0/0/replay", service.address());
+    for status in ["already applied", "already replayed"] {
+        let answer = json_of(world.client.post(&url)).await;
+        assert_eq!(answer, (StatusCode::OK, json!({ "status": status })));
+    }
+    world
+        .wait_for(&service, |_, report| report["dead_letters"] == 0)
         .await;
     service.stop().await;
 }

@@ -42,7 +42,8 @@ pub(super) async fn list(
     responses(
         (
             status = 200,
-            description = "`replayed`; `already replayed` or `already applied`: nothing was done",
+            description = "`replayed`; `already replayed`: nothing was done; `already applied`: \
+                           its delta is in the ledger, and the letter waits no more",
             body = ReplayAnswer,
         ),
         (

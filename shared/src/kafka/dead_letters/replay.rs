@@ -31,11 +31,17 @@ impl DeadLetterTopic {
     ///
     /// After an error it may have been done: try again, which is harmless.
     pub async fn replay(&self, address: LetterAddress, record: OutRecord) -> KafkaResult<Replay> {
-        self.blocking(move |topic| topic.put_back(address, &record))
+        self.blocking(move |topic| topic.put_back(address, Some(&record)))
             .await
     }
 
-    fn put_back(&self, address: LetterAddress, record: &OutRecord) -> KafkaResult<Replay> {
+    /// As [`Self::replay`], for a letter whose record need not be put back any more.
+    pub async fn settle(&self, address: LetterAddress) -> KafkaResult<Replay> {
+        self.blocking(move |topic| topic.put_back(address, None))
+            .await
+    }
+
+    fn put_back(&self, address: LetterAddress, record: Option<&OutRecord>) -> KafkaResult<Replay> {
         let producer = self.producer()?;
         producer.init_transactions(TRANSACTION)?;
         match self.look_up(address)? {
@@ -44,8 +50,8 @@ impl DeadLetterTopic {
             Some(_) => {}
         }
         producer.begin_transaction()?;
-        for record in [record, &self.marker(address)] {
-            // The commit waits for both.
+        for record in record.into_iter().chain([&self.marker(address)]) {
+            // The commit waits for all.
             producer
                 .send_result(record.into())
                 .map_err(|(error, _)| error)?;
