@@ -157,6 +157,8 @@ impl Task {
         }
         drop(batch);
         self.leave_group().await;
+        // A topic that takes no letters may be why.
+        self.topic_ensured = false;
         Ok(if stop.is_cancelled() {
             Step::Stopped
         } else {
