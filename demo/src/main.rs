@@ -47,7 +47,7 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(..=65_000))]
     base_port: u16,
     /// What to log: error, warn, info, debug or trace, or a filter such as info,rdkafka=debug.
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    #[arg(long, value_name = "LEVEL", default_value = "warn", value_parser = telemetry::filter)]
     log: String,
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn channel(
     patience: Duration,
     metrics: Arc<PublishMetrics>,
 ) -> (Publisher, mpsc::Receiver<Job>) {
-    let (queue, jobs) = mpsc::channel(capacity.max(1));
+    let (queue, jobs) = mpsc::channel(capacity);
     (
         Publisher {
             queue,

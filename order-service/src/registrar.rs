@@ -150,17 +150,26 @@ pub(crate) struct Registrar {
     state: ConnectorState,
 }
 
-fn client(token: &Secret) -> reqwest::Result<Client> {
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegistrarError {
+    #[error("setting `connect.token`: a header cannot hold it; a file's last line break, perhaps?")]
+    Token,
+    #[error(transparent)]
+    Client(#[from] reqwest::Error),
+}
+
+fn client(token: &Secret) -> Result<Client, RegistrarError> {
     let mut headers = HeaderMap::new();
-    let bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
-    if let (Ok(mut bearer), false) = (bearer, token.expose().is_empty()) {
+    if !token.expose().is_empty() {
+        let bearer = format!("Bearer {}", token.expose());
+        let mut bearer = HeaderValue::try_from(bearer).map_err(|_| RegistrarError::Token)?;
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
     }
-    Client::builder()
+    Ok(Client::builder()
         .timeout(TIMEOUT)
         .default_headers(headers)
-        .build()
+        .build()?)
 }
 
 impl Registrar {
@@ -169,11 +178,11 @@ impl Registrar {
         connector: Connector,
         health: Dependency,
         state: ConnectorState,
-    ) -> reqwest::Result<Self> {
+    ) -> Result<Self, RegistrarError> {
         Ok(Self {
             connector,
             url: settings.url.trim_end_matches('/').to_owned(),
-            every: Duration::from_secs(settings.every_s.max(1)),
+            every: Duration::from_secs(settings.every_s),
             client: client(&settings.token)?,
             health,
             state,
@@ -353,6 +362,13 @@ mod tests {
             status: None,
         };
         assert_eq!(missing.state(), "MISSING");
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_sent_is_refused_by_its_settings_name() {
+        assert!(client(&Secret::new("token")).is_ok());
+        let error = client(&Secret::new("token\n")).unwrap_err().to_string();
+        assert!(error.contains("`connect.token`"), "{error}");
     }
 
     #[test]

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use shared::kafka::{KafkaSettings, TopicSettings};
-use shared::settings::{DatabaseSettings, HttpSettings, LogSettings, Secret};
+use shared::settings::{DatabaseSettings, HttpSettings, LogSettings, Secret, positive};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -72,8 +72,10 @@ impl Topics {
 #[serde(default, deny_unknown_fields)]
 pub struct PublisherSettings {
     /// Orders that may wait for a transaction; beyond it the answer is 503.
+    #[serde(deserialize_with = "positive")]
     pub queue: usize,
     /// The most orders in one transaction.
+    #[serde(deserialize_with = "positive")]
     pub max_batch: usize,
     /// How long a request waits for its commit, in milliseconds.
     pub deadline_ms: u64,
@@ -120,6 +122,7 @@ pub struct ConnectSettings {
     /// Sent as a bearer token: connect-worker may ask for one.
     pub token: Secret,
     /// How often the connector is looked after, in seconds.
+    #[serde(deserialize_with = "positive")]
     pub every_s: u64,
 }
 

@@ -9,8 +9,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::telemetry;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -122,6 +124,7 @@ pub struct HttpSettings {
     /// Address and port; port 0 picks a free one.
     pub bind: SocketAddr,
     /// Threads that serve requests.
+    #[serde(deserialize_with = "positive")]
     pub workers: usize,
     /// The largest request body, in bytes.
     pub body_limit: usize,
@@ -173,6 +176,7 @@ impl HttpSettings {
 pub struct DatabaseSettings {
     /// `mysql://`, `postgres://` or `sqlite://` URL.
     pub url: Secret,
+    #[serde(deserialize_with = "positive")]
     pub max_connections: u32,
     /// Apply the migrations at start-up.
     pub migrate: bool,
@@ -208,6 +212,7 @@ pub enum LogFormat {
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {
     /// A level (`info`) or a filter by module (`info,rdkafka=debug`); `RUST_LOG` wins.
+    #[serde(deserialize_with = "log_filter")]
     pub level: String,
     pub format: LogFormat,
 }
@@ -219,6 +224,10 @@ impl Default for LogSettings {
             format: LogFormat::Text,
         }
     }
+}
+
+fn log_filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    telemetry::filter(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 /// Of a file's array or a variable's text. That variables are taken as the text they are, not
@@ -240,6 +249,19 @@ pub fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D
     })
 }
 
+/// Refuses what would do nothing for ever, or panic where it is used.
+pub fn positive<'de, D, N>(deserializer: D) -> Result<N, D::Error>
+where
+    D: Deserializer<'de>,
+    N: Deserialize<'de> + Default + PartialOrd,
+{
+    let number = N::deserialize(deserializer)?;
+    match number > N::default() {
+        true => Ok(number),
+        false => Err(D::Error::custom("it must be 1 at least")),
+    }
+}
+
 /// `<host name>-<port>`: the same after a restart, distinct between instances.
 pub fn default_instance_id(port: u16) -> String {
     format!("{}-{port}", gethostname::gethostname().to_string_lossy())
@@ -258,6 +280,7 @@ mod tests {
         http: HttpSettings,
         kafka: KafkaSettings,
         database: DatabaseSettings,
+        log: LogSettings,
     }
 
     impl Default for Settings {
@@ -266,6 +289,7 @@ mod tests {
                 http: HttpSettings::on_port(8081),
                 kafka: KafkaSettings::default(),
                 database: DatabaseSettings::at("sqlite://x"),
+                log: LogSettings::default(),
             }
         }
     }
@@ -349,6 +373,47 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("`http.bind` (file "), "{error}");
+    }
+
+    #[test]
+    fn a_number_that_would_do_nothing_is_named_with_its_source() {
+        let error = load(None, &[("ORDER_SERVICE__HTTP__WORKERS", "0")]).unwrap_err();
+        let (source, problem) = (
+            "environment variable ORDER_SERVICE__HTTP__WORKERS",
+            "1 at least",
+        );
+        let error = error.to_string();
+        assert!(error.contains(source) && error.contains(problem), "{error}");
+        let error = load(Some("[database]\nmax_connections = 0"), &[]).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("`database.max_connections` (file "),
+            "{error}"
+        );
+        assert!(error.contains(problem), "{error}");
+    }
+
+    #[test]
+    fn a_level_that_is_none_is_refused_and_a_filter_is_not() {
+        for good in [
+            "info",
+            "INFO",
+            "off",
+            "info,rdkafka=debug",
+            "order_service=trace",
+        ] {
+            let variables = [("ORDER_SERVICE__LOG__LEVEL", good)];
+            assert!(load(None, &variables).is_ok(), "{good}");
+        }
+        for bad in ["inof", "info,rdkafka", "rdkafka=inof"] {
+            let variables = [("ORDER_SERVICE__LOG__LEVEL", bad)];
+            let error = load(None, &variables).unwrap_err().to_string();
+            assert!(
+                error.contains("environment variable ORDER_SERVICE__LOG__LEVEL"),
+                "{error}"
+            );
+            assert!(error.contains(bad.rsplit(',').next().unwrap()), "{error}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::settings::{LogFormat, LogSettings};
 
@@ -25,5 +26,23 @@ pub fn init(settings: &LogSettings) {
     };
     if let Err(error) = installed {
         tracing::debug!(%error, "logging is already set up");
+    }
+}
+
+/// Takes a log filter. Refuses what `EnvFilter` would skip, and a word that it would take for a
+/// module's name: a misspelt level would leave no line at all.
+pub fn filter(text: &str) -> Result<String, String> {
+    for directive in text.split(',') {
+        let is_word = !directive.contains(['=', '[']);
+        if is_word && directive.parse::<LevelFilter>().is_err() {
+            return Err(format!(
+                "`{directive}` is none of error, warn, info, debug, trace and off, nor of the form \
+                 module=level"
+            ));
+        }
+    }
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("`{text}`: {error}")),
     }
 }

@@ -56,7 +56,7 @@ impl Worker {
         let mut queue = Queue {
             jobs: self.jobs,
             stop: self.stop,
-            max: self.settings.publisher.max_batch.max(1),
+            max: self.settings.publisher.max_batch,
         };
         let mut commits = Commits {
             settings: &self.settings,

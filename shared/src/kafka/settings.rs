@@ -5,9 +5,12 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use serde::{Deserialize, Serialize};
 
+use crate::settings::positive;
+
 /// Properties on which the guarantees rest: settings must not touch them.
 const FIXED: &[&str] = &[
     "acks",
+    "allow.auto.create.topics",
     "auto.offset.reset",
     "bootstrap.servers",
     "client.id",
@@ -16,6 +19,8 @@ const FIXED: &[&str] = &[
     "enable.idempotence",
     "group.id",
     "isolation.level",
+    "partitioner",
+    "transaction.timeout.ms",
     "transactional.id",
 ];
 
@@ -64,7 +69,10 @@ impl Default for KafkaSettings {
 
 #[derive(Debug, thiserror::Error)]
 pub enum PropertyError {
-    #[error("setting `kafka.properties`: `{0}` is fixed by the service and cannot be set")]
+    #[error(
+        "setting `kafka.properties`: `{0}` is fixed by the service and cannot be set{hint}",
+        hint = hint(.0)
+    )]
     Fixed(String),
     /// In librdkafka's words, which name the property.
     #[error("setting `kafka.properties`: {0}")]
@@ -134,6 +142,13 @@ impl KafkaSettings {
     }
 }
 
+fn hint(property: &str) -> &'static str {
+    match property {
+        "transaction.timeout.ms" => "; an order-service has `publisher.transaction_timeout_ms`",
+        _ => "",
+    }
+}
+
 fn needs_tls(reason: &str) -> bool {
     cfg!(not(feature = "tls")) && reason.contains("OpenSSL not available")
 }
@@ -161,6 +176,7 @@ pub fn set_default(config: &mut ClientConfig, name: &str, value: &str) {
 #[serde(deny_unknown_fields)]
 pub struct TopicSettings {
     pub name: String,
+    #[serde(deserialize_with = "positive")]
     pub partitions: i32,
     pub replication: i32,
 }
@@ -181,14 +197,21 @@ mod tests {
 
     #[test]
     fn a_property_that_a_guarantee_rests_on_is_refused_by_name() {
-        let mut settings = KafkaSettings::default();
-        settings.properties.insert("linger.ms".into(), "1".into());
-        assert!(settings.validate().is_ok());
-        settings
-            .properties
-            .insert("enable_auto_commit".into(), "true".into());
-        let error = settings.validate().unwrap_err().to_string();
+        let with = |name: &str, value: &str| KafkaSettings {
+            properties: [(name.to_owned(), value.to_owned())].into(),
+            ..KafkaSettings::default()
+        };
+        assert!(with("linger.ms", "1").validate().is_ok());
+        let refused = |name, value| with(name, value).validate().unwrap_err().to_string();
+        let error = refused("enable_auto_commit", "true");
         assert!(error.contains("`enable.auto.commit` is fixed"), "{error}");
+        let error = refused("partitioner", "random");
+        assert!(error.contains("`partitioner` is fixed"), "{error}");
+        let error = refused("transaction.timeout.ms", "1000");
+        assert!(
+            error.contains("publisher.transaction_timeout_ms"),
+            "{error}"
+        );
     }
 
     #[test]

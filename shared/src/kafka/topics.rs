@@ -54,8 +54,13 @@ pub enum TopicError {
 impl TopicError {
     /// Whether waiting may help.
     pub fn is_transient(&self) -> bool {
+        use RDKafkaErrorCode::{InvalidConfig, InvalidPartitions, InvalidTopic, PolicyViolation};
         match self {
-            Self::Unreachable(_) | Self::NotCreated { .. } | Self::NoLeader { .. } => true,
+            Self::NotCreated { code, .. } => !matches!(
+                code,
+                InvalidConfig | InvalidPartitions | InvalidTopic | PolicyViolation
+            ),
+            Self::Unreachable(_) | Self::NoLeader { .. } => true,
             Self::TooFewPartitions { .. }
             | Self::SeveralPartitions { .. }
             | Self::NotCompacted { .. } => false,
@@ -237,5 +242,21 @@ async fn warn_about_retention(admin: Arc<Admin>, topics: Vec<TopicSettings>) {
                 "retention.ms is {retention}: records that nobody has read by then are lost; set it to -1"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_no_broker_would_create_is_not_waited_for() {
+        let refused = |code| TopicError::NotCreated {
+            topic: "a topic".to_owned(),
+            code,
+        };
+        assert!(!refused(RDKafkaErrorCode::InvalidTopic).is_transient());
+        // Brokers that start one after the other may soon be enough.
+        assert!(refused(RDKafkaErrorCode::InvalidReplicationFactor).is_transient());
     }
 }
