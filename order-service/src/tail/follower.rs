@@ -1,9 +1,13 @@
-use std::time::Duration;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use shared::backoff::Backoff;
 use shared::contract::{Order, Outcome, Timestamp};
@@ -16,6 +20,8 @@ use super::Tail;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How soon a stop is noticed.
 const POLL: Duration = Duration::from_millis(200);
+/// What ends an attempt that lasted longer is new trouble.
+const SETTLED: Duration = Duration::from_secs(30);
 
 /// Follows both topics without a group, on a thread of its own.
 pub(crate) struct Follower {
@@ -33,9 +39,13 @@ impl Follower {
     pub(crate) fn run(self) -> KafkaResult<()> {
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
+            let begun = Instant::now();
             if let Err(error) = self.follow() {
                 self.health.down(error.to_string());
-                std::thread::sleep(backoff.next_delay());
+                if begun.elapsed() > SETTLED {
+                    backoff.reset();
+                }
+                self.pause(backoff.next_delay());
             }
         }
         Ok(())
@@ -48,18 +58,28 @@ impl Follower {
         while !self.stop.is_cancelled() {
             match consumer.poll(POLL) {
                 Some(Ok(message)) => self.on_record(&message),
-                // librdkafka reconnects by itself; readiness is the broker's to tell.
-                Some(Err(error)) => tracing::debug!(%error, "tail"),
+                Some(Err(error)) if passes(&error) => tracing::debug!(%error, "tail"),
+                Some(Err(error)) => return Err(error),
                 None => {}
             }
         }
         Ok(())
     }
 
+    /// Not into a stop.
+    fn pause(&self, delay: Duration) {
+        let end = Instant::now() + delay;
+        while !self.stop.is_cancelled() && Instant::now() < end {
+            std::thread::sleep(POLL.min(delay));
+        }
+    }
+
     fn client(&self) -> ClientConfig {
         let mut config = self.kafka.consumer("tail");
         // librdkafka wants a name, though no group is joined.
         config.set("group.id", "tail");
+        // Where a topic was cut off, the window's beginning is another one; nobody wants all of it.
+        config.set("auto.offset.reset", "error");
         config
     }
 
@@ -98,4 +118,19 @@ impl Follower {
             tracing::debug!(topic = message.topic(), offset = message.offset(), %error, "not followed");
         }
     }
+}
+
+/// librdkafka reconnects by itself; readiness is the broker's to tell. A group is not joined,
+/// so it may be refused.
+fn passes(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        None | Some(
+            RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::GroupAuthorizationFailed
+        )
+    )
 }
