@@ -16,8 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::applier::Applier;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use crate::store::answered_within;
 
 const PING_EVERY: Duration = Duration::from_secs(2);
+/// Beyond the wait for a connection.
+const PING: Duration = Duration::from_secs(10);
 
 /// What no waiting can cure.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +91,7 @@ pub(crate) async fn watch_database(
 ) -> Result<(), Infallible> {
     let watch = async {
         loop {
-            match db.ping().await {
+            match answered_within(PING, db.ping()).await {
                 Ok(()) => health.up(),
                 Err(error) => health.down(error.to_string()),
             }

@@ -4,6 +4,8 @@ mod fault;
 mod ledger;
 mod stock;
 
+use std::time::Duration;
+
 use prometheus_client::metrics::counter::Counter;
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
@@ -11,6 +13,7 @@ use sea_orm::{
 };
 use shared::backoff::Backoff;
 use shared::database::filled_up;
+use tokio::time::timeout;
 
 pub use fault::Fault;
 pub use ledger::{
@@ -33,6 +36,15 @@ pub async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr
         ..TransactionOptions::default()
     };
     db.begin_with_options(options).await
+}
+
+/// A database that is silent, on a connection that nobody closed, is broken as well.
+pub async fn answered_within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, DbErr>>,
+) -> Result<T, DbErr> {
+    let silent = |_| DbErr::Custom(format!("no answer for {} s", limit.as_secs()));
+    timeout(limit, work).await.map_err(silent).flatten()
 }
 
 /// How long a transaction that loses against rivals is begun again: with jitter, and not

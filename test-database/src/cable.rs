@@ -5,7 +5,14 @@ use tokio::sync::watch;
 /// new ones end at once.
 pub struct Cable {
     url: String,
-    connected: watch::Sender<bool>,
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Whole,
+    Cut,
+    Silent,
 }
 
 impl Cable {
@@ -15,11 +22,11 @@ impl Cable {
         let (server, database) = place.split_once('/').expect("a database in the URL");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
-        let (connected, plug) = watch::channel(true);
-        tokio::spawn(relay(listener, server.to_owned(), plug));
+        let (state, watched) = watch::channel(State::Whole);
+        tokio::spawn(relay(listener, server.to_owned(), watched));
         Self {
             url: format!("{user}@{address}/{database}"),
-            connected,
+            state,
         }
     }
 
@@ -29,28 +36,36 @@ impl Cable {
     }
 
     pub fn cut(&self) {
-        self.connected.send_replace(false);
+        self.state.send_replace(State::Cut);
+    }
+
+    /// Nothing comes through any more, and no end is told so. The connections of before and of
+    /// meanwhile stay like that, though others work once it is mended.
+    pub fn silence(&self) {
+        self.state.send_replace(State::Silent);
     }
 
     pub fn mend(&self) {
-        self.connected.send_replace(true);
+        self.state.send_replace(State::Whole);
     }
 }
 
-async fn relay(listener: TcpListener, server: String, plug: watch::Receiver<bool>) {
+async fn relay(listener: TcpListener, server: String, state: watch::Receiver<State>) {
     while let Ok((mut near, _)) = listener.accept().await {
-        let (server, mut plug) = (server.clone(), plug.clone());
+        let (server, mut state) = (server.clone(), state.clone());
         tokio::spawn(async move {
-            if !*plug.borrow() {
+            if *state.borrow() == State::Cut {
                 return;
             }
             let Ok(mut far) = TcpStream::connect(server).await else {
                 return;
             };
             tokio::select! {
-                _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-                _ = plug.wait_for(|connected| !connected) => {}
+                biased;
+                _ = state.wait_for(|state| *state != State::Whole) => {}
+                _ = tokio::io::copy_bidirectional(&mut near, &mut far) => return,
             }
+            state.wait_for(|state| *state == State::Cut).await.ok();
         });
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use shared::contract::{Delta, DeltaKind, OrderId, ProductId, Timestamp};
@@ -8,6 +9,9 @@ use super::decide::{BadDelta, Decision, Movement, Plan, View, decide};
 use crate::entities::{Entry, EntryKind, Product, Reference};
 use crate::metrics::Metrics;
 use crate::store::{self, Fault, Patience};
+
+/// More than a lock wait of 5 s for each of its statements.
+const TRANSACTION: Duration = Duration::from_secs(30);
 
 /// How much of the ledger a transaction reads before it writes there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,10 +91,13 @@ async fn apply_once(
     if deltas.is_empty() {
         return Ok(Vec::new());
     }
-    let transaction = store::begin(db).await?;
-    let plan = write(&transaction, deltas, look).await?;
-    transaction.commit().await?;
-    Ok(plan.decisions)
+    let work = async {
+        let transaction = store::begin(db).await?;
+        let plan = write(&transaction, deltas, look).await?;
+        transaction.commit().await?;
+        Ok(plan.decisions)
+    };
+    store::answered_within(TRANSACTION, work).await
 }
 
 async fn write(
