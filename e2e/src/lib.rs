@@ -32,7 +32,7 @@ pub use http::{Answer, Http, Problem};
 pub use kafka::{Kafka, Record};
 pub use order_service::{OrderBody, OrderPage, OrderService, PlaceOrder};
 pub use pace::Pace;
-pub use place::{binary, free_address, log_folder};
+pub use place::{NOWHERE, binary, free_address, log_folder};
 pub use process::{Ended, Process, Signal, run_to_end};
 pub use sink::Sink;
 pub use verify::{Invariant, Line, Pair, Progress, Report, Topics, verify};

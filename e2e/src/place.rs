@@ -54,6 +54,9 @@ pub(crate) fn home() -> anyhow::Result<PathBuf> {
     Ok(home)
 }
 
+/// An address on which nothing ever listens: a free one may be another world's a moment later.
+pub const NOWHERE: &str = "127.0.0.1:1";
+
 /// An address on which nothing listens, until somebody does.
 pub fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)

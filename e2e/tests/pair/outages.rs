@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use e2e::{
-    Answer, CatalogDatabase, CatalogService, Http, OrderService, PlaceOrder, Process, Signal,
-    World, becomes, binary, eventually, free_address,
+    Answer, CatalogDatabase, CatalogService, Http, NOWHERE, OrderService, PlaceOrder, Process,
+    Signal, World, becomes, binary, eventually, free_address,
 };
 use libtest_mimic::Trial;
 use shared::contract::{Delta, DeltaKind, OrderId, Outcome, ProductId, Status};
@@ -52,31 +52,30 @@ async fn stops_promptly(process: &Process) -> anyhow::Result<()> {
 }
 
 /// `/readyz` says which broker does not answer.
-async fn names_the_broker(http: &Http, address: &str) -> anyhow::Result<()> {
+async fn names_the_broker(http: &Http) -> anyhow::Result<()> {
     becomes("the broker's state", true, async || {
         let report = http.readiness().await?;
         let reason = report["dependencies"]["broker"]["reason"]
             .as_str()
             .unwrap_or_default();
-        Ok(reason.contains(address))
+        Ok(reason.contains(NOWHERE))
     })
     .await
 }
 
 async fn without_a_broker_orders_are_refused_and_the_service_says_so() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let broker = free_address()?.to_string();
     let database = format!(
         "sqlite://{}?mode=rwc",
         folder.path().join("orders.db").display()
     );
     let mut command = binary("order-service")?;
     command
-        .env("ORDER_SERVICE__KAFKA__BOOTSTRAP_SERVERS", &broker)
+        .env("ORDER_SERVICE__KAFKA__BOOTSTRAP_SERVERS", NOWHERE)
         .env("ORDER_SERVICE__DATABASE__URL", database);
     let (process, http) = start("order-service", command, folder.path())?;
     process.readiness(&http, "unready").await?;
-    names_the_broker(&http, &broker).await?;
+    names_the_broker(&http).await?;
     Answer::to(http.get("/readyz")).await?.expect(503)?;
     let order = PlaceOrder {
         user_id: 1,
@@ -101,14 +100,13 @@ async fn without_a_broker_orders_are_refused_and_the_service_says_so() -> anyhow
 
 async fn without_a_broker_the_catalog_is_readable_and_the_service_says_so() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let broker = free_address()?.to_string();
     let database = format!(
         "sqlite://{}?mode=rwc",
         folder.path().join("catalog.db").display()
     );
     let mut command = binary("catalog-service")?;
     command
-        .env("CATALOG_SERVICE__KAFKA__BOOTSTRAP_SERVERS", &broker)
+        .env("CATALOG_SERVICE__KAFKA__BOOTSTRAP_SERVERS", NOWHERE)
         .env("CATALOG_SERVICE__DATABASE__URL", database);
     let (process, http) = start("catalog-service", command, folder.path())?;
     process.readiness(&http, "unready").await?;
@@ -116,7 +114,7 @@ async fn without_a_broker_the_catalog_is_readable_and_the_service_says_so() -> a
         Ok(Answer::to(http.get("/catalog")).await?.status.as_u16())
     })
     .await?;
-    names_the_broker(&http, &broker).await?;
+    names_the_broker(&http).await?;
     Answer::to(http.get("/readyz")).await?.expect(503)?;
     stops_promptly(&process).await
 }
@@ -134,7 +132,7 @@ async fn without_a_database_orders_are_placed_and_read_from_the_tail(
         )
         .env(
             "ORDER_SERVICE__DATABASE__URL",
-            format!("mysql://me:me@{}/orders", free_address()?),
+            format!("mysql://me:me@{NOWHERE}/orders"),
         );
     let (process, http) = start("order-service", command, folder.path())?;
     process.readiness(&http, "degraded").await?;
@@ -170,7 +168,7 @@ async fn without_a_database_the_catalog_says_so_and_refuses(world: &World) -> an
         )
         .env(
             "CATALOG_SERVICE__DATABASE__URL",
-            format!("mysql://me:me@{}/catalog", free_address()?),
+            format!("mysql://me:me@{NOWHERE}/catalog"),
         );
     let (process, http) = start("catalog-service", command, folder.path())?;
     process.readiness(&http, "unready").await?;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
-use e2e::{Answer, Http, OrderBody, OrderPage, Process, Signal, World, binary, free_address};
+use e2e::{
+    Answer, Http, NOWHERE, OrderBody, OrderPage, Process, Signal, World, binary, free_address,
+};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use libtest_mimic::Trial;
 use reqwest::{Method, RequestBuilder};
@@ -194,10 +196,9 @@ async fn only_an_admin_changes_the_catalog(world: &World) -> anyhow::Result<()> 
 
 async fn only_an_admin_reaches_the_connectors() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let broker = free_address()?.to_string();
     let (process, http) = start("connect-worker", folder.path(), |command, prefix| {
         command
-            .env(format!("{prefix}__KAFKA__BOOTSTRAP_SERVERS"), &broker)
+            .env(format!("{prefix}__KAFKA__BOOTSTRAP_SERVERS"), NOWHERE)
             // Without a broker it could not read its connectors.
             .env(format!("{prefix}__STORE__CONFIGS_TOPIC"), "");
     })?;
@@ -225,28 +226,24 @@ async fn only_an_admin_reaches_the_connectors() -> anyhow::Result<()> {
 /// Nothing that they need is there: they complain of all of it, and must not tell the secrets.
 async fn secrets_are_in_no_log_and_no_answer() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let (broker, database) = (free_address()?, free_address()?);
     let key = format!("{MARK}{SECRET}");
     let token = signed(&key, json!({ "sub": "operator", "role": "admin" }))?;
     for (name, read, url) in [
         (
             "order-service",
             "/orders",
-            format!("mysql://me:{MARK}@{database}/orders"),
+            format!("mysql://me:{MARK}@{NOWHERE}/orders"),
         ),
         (
             "catalog-service",
             "/catalog",
-            format!("postgres://me:{MARK}@{database}/catalog"),
+            format!("postgres://me:{MARK}@{NOWHERE}/catalog"),
         ),
         ("connect-worker", "/connectors", String::new()),
     ] {
         let (process, http) = start(name, folder.path(), |command, prefix| {
             command
-                .env(
-                    format!("{prefix}__KAFKA__BOOTSTRAP_SERVERS"),
-                    broker.to_string(),
-                )
+                .env(format!("{prefix}__KAFKA__BOOTSTRAP_SERVERS"), NOWHERE)
                 .env(format!("{prefix}__KAFKA__PROPERTIES__SASL_PASSWORD"), MARK)
                 .env(format!("{prefix}__KAFKA__PROPERTIES__SASL_USERNAME"), "me")
                 .env(format!("{prefix}__HTTP__AUTH__HS256_SECRET"), &key)
@@ -270,11 +267,10 @@ async fn secrets_are_in_no_log_and_no_answer() -> anyhow::Result<()> {
 
 async fn a_page_of_another_origin_may_call_only_where_it_is_set() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let broker = free_address()?.to_string();
     let allowed = "https://shop.example";
     for origins in [None, Some(allowed)] {
         let (process, http) = start("connect-worker", folder.path(), |command, prefix| {
-            command.env(format!("{prefix}__KAFKA__BOOTSTRAP_SERVERS"), &broker);
+            command.env(format!("{prefix}__KAFKA__BOOTSTRAP_SERVERS"), NOWHERE);
             if let Some(origin) = origins {
                 let origins = format!("http://localhost:3000,{origin}");
                 command.env(format!("{prefix}__HTTP__CORS_ORIGINS"), origins);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
-use e2e::{World, binary, free_address, run_to_end};
+use e2e::{NOWHERE, World, binary, run_to_end};
 use libtest_mimic::Trial;
 
 use crate::session::{Session, tests, tests_without_world};
@@ -49,10 +49,7 @@ fn service(name: &str, prefix: &str) -> anyhow::Result<Command> {
     let mut command = binary(name)?;
     command
         .env(format!("{prefix}__HTTP__BIND"), "127.0.0.1:0")
-        .env(
-            format!("{prefix}__KAFKA__BOOTSTRAP_SERVERS"),
-            free_address()?.to_string(),
-        );
+        .env(format!("{prefix}__KAFKA__BOOTSTRAP_SERVERS"), NOWHERE);
     let databases: &[&str] = match name {
         "connect-worker" => &[],
         "console" => &["ORDERS_DATABASE", "CATALOG_DATABASE"],
@@ -147,12 +144,11 @@ async fn a_taken_port_stops_the_start_and_is_named() -> anyhow::Result<()> {
 
 async fn the_health_check_fails_where_nothing_answers() -> anyhow::Result<()> {
     for (name, prefix) in SERVICES {
-        let address = free_address()?.to_string();
         let mut command = service(name, prefix)?;
         command
-            .env(format!("{prefix}__HTTP__BIND"), &address)
+            .env(format!("{prefix}__HTTP__BIND"), NOWHERE)
             .arg("--health");
-        refuses(command, &["nothing answers", &address])?;
+        refuses(command, &["nothing answers", NOWHERE])?;
     }
     Ok(())
 }
@@ -196,22 +192,20 @@ async fn a_demo_without_a_folder_or_a_broker_says_what_to_do() -> anyhow::Result
     refuses(command, &[&path, "--data-dir"])?;
 
     let folder = tempfile::tempdir()?;
-    let broker = free_address()?.to_string();
     let mut command = binary("demo")?;
     command
-        .args(["--base-port", "0", "--kafka", &broker, "--data-dir"])
+        .args(["--base-port", "0", "--kafka", NOWHERE, "--data-dir"])
         .arg(folder.path());
-    refuses(command, &["no broker answers", &broker, "--kafka"])
+    refuses(command, &["no broker answers", NOWHERE, "--kafka"])
 }
 
 async fn verify_without_a_broker_says_so() -> anyhow::Result<()> {
-    let broker = free_address()?.to_string();
     let mut command = binary("verify")?;
     command
-        .args(["--bootstrap-servers", &broker])
+        .args(["--bootstrap-servers", NOWHERE])
         .args(["--orders-database", "sqlite://orders.db"])
         .args(["--catalog-database", "sqlite://catalog.db"]);
-    refuses(command, &[&broker, "--bootstrap-servers"])
+    refuses(command, &[NOWHERE, "--bootstrap-servers"])
 }
 
 async fn every_program_says_what_it_is_for_and_shows_an_example() -> anyhow::Result<()> {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use e2e::{
-    Answer, CatalogService, Demo, Http, Kafka, OrderBody, OrderService, PlaceOrder, Process,
-    Signal, World, binary, eventually, free_address,
+    Answer, CatalogService, Demo, Http, Kafka, NOWHERE, OrderBody, OrderService, PlaceOrder,
+    Process, Signal, World, binary, eventually, free_address,
 };
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -183,7 +183,7 @@ async fn nothing_is_sent_where_it_is_taken_back() -> anyhow::Result<()> {
 
 async fn a_collector_that_refuses_is_told_of_once() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let nobody = format!("http://{}", free_address()?);
+    let nobody = format!("http://{NOWHERE}");
     let demo = start(folder.path(), &[(ENDPOINT, &*nobody), OFTEN]).await?;
     let warnings = || anyhow::Ok(demo.process.output()?.matches("are not exported").count());
     place_in(&demo, &new_trace()).await?;
@@ -222,7 +222,7 @@ async fn a_request_that_fails_is_logged_with_its_order_and_trace() -> anyhow::Re
     let mut command = binary("order-service")?;
     for (setting, value) in [
         ("HTTP__BIND", &*address),
-        ("KAFKA__BOOTSTRAP_SERVERS", &free_address()?.to_string()),
+        ("KAFKA__BOOTSTRAP_SERVERS", NOWHERE),
         ("DATABASE__URL", "sqlite::memory:"),
         ("PUBLISHER__DEADLINE_MS", "200"),
         ("LOG__FORMAT", "json"),
