@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use shared::contract::{Delta, Order, OrderId, Timestamp};
-use shared::http::Problem;
+use shared::http::{Dependency, Problem};
 use shared::kafka::trace_id;
 use shared::traces::{self, Span, Traces};
 use tokio::time::Instant;
@@ -20,6 +20,8 @@ use crate::visibility::Accepted;
 
 /// How far a committed order may be ahead of this instance's tail, on a busy machine.
 const TAIL_LAG: Duration = Duration::from_secs(3);
+/// How long after an outage an order may appear that was sent before or during it.
+const DOUBT: Duration = Duration::from_secs(30);
 /// How old an order may be that the sink has not written yet, as far as a 404 goes.
 const SINK_LAG_MILLIS: i64 = 30_000;
 
@@ -27,6 +29,10 @@ const SINK_LAG_MILLIS: i64 = 30_000;
 pub(crate) struct App {
     pub(crate) publisher: Publisher,
     pub(crate) tail: Tail,
+    /// While these are away, nobody knows what was committed.
+    pub(crate) writing: [Dependency; 2],
+    /// While it is away, the tail misses what others commit.
+    pub(crate) following: Dependency,
     pub(crate) read_model: ReadModel,
     pub(crate) accepted: Accepted,
     pub(crate) drain: CancellationToken,
@@ -145,6 +151,16 @@ impl App {
         }
     }
 
+    /// Whether an order that is not found may have been placed all the same.
+    pub(crate) fn may_exist(&self, id: OrderId) -> bool {
+        let is_in_doubt = || {
+            let mut writing = self.writing.iter();
+            writing.any(|dependency| !dependency.is_settled(DOUBT))
+        };
+        let is_missed = || may_be_recent(id) && !self.following.is_up();
+        may_be_given_out(id) && (is_in_doubt() || is_missed())
+    }
+
     /// Waits, but not into a shutdown.
     async fn wait(&self, waiter: Waiter, deadline: Instant) {
         tokio::select! {
@@ -180,6 +196,10 @@ impl App {
         let placed = recent.order.clone().map(KnownOrder::placed)?;
         Some(placed.with(&recent))
     }
+}
+
+fn may_be_given_out(id: OrderId) -> bool {
+    id.is_keyed() || id.created_at_millis().is_some()
 }
 
 /// Whether an order of this id may exist that neither the tail nor the sink has seen.

@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 use sea_orm::DatabaseConnection;
 use shared::backoff::retry;
 use shared::database::{self, ConnectError};
-use shared::http::{Common, Health, HttpServer, serve};
+use shared::http::{Common, Dependency, Health, HttpServer, serve};
 use shared::kafka::{TopicError, ensure_topics, watch_broker};
 use shared::service::{Service, Tasks};
 use shared::settings;
@@ -58,9 +58,12 @@ fn assemble(settings: Settings, database: DatabaseConnection) -> anyhow::Result<
     tail.register(own);
     let (visibility, accepted) = Visibility::register(own);
     let mut tasks = Tasks::default();
+    let (broker, writer) = (health.critical("broker"), health.critical("publisher"));
     let app = Data::new(App {
         publisher,
         tail,
+        writing: [broker.clone(), writer.clone()],
+        following: health.degrading("tail"),
         accepted,
         read_model: ReadModel::new(database.clone(), health.degrading("database")),
         drain: tasks.drain_signal(),
@@ -71,7 +74,7 @@ fn assemble(settings: Settings, database: DatabaseConnection) -> anyhow::Result<
     let worker = Worker {
         jobs,
         settings: session(&settings, http.address.port())?,
-        health: health.critical("publisher"),
+        health: writer,
         metrics,
         traces,
         stop: tasks.stop_signal(),
@@ -79,7 +82,7 @@ fn assemble(settings: Settings, database: DatabaseConnection) -> anyhow::Result<
     let duties = Duties {
         settings,
         database,
-        health,
+        broker,
         app,
         topics_ready: CancellationToken::new(),
         tables_ready: CancellationToken::new(),
@@ -151,7 +154,7 @@ fn session(settings: &Settings, port: u16) -> anyhow::Result<SessionSettings> {
 struct Duties {
     settings: Settings,
     database: DatabaseConnection,
-    health: Health,
+    broker: Dependency,
     app: Data<App>,
     topics_ready: CancellationToken,
     tables_ready: CancellationToken,
@@ -163,7 +166,7 @@ impl Duties {
     fn spawn(self, tasks: &mut Tasks, worker: Worker, registrar: Option<Registrar>) {
         let duties = Arc::new(self);
         let kafka = duties.settings.kafka.clone();
-        let broker = duties.health.critical("broker");
+        let broker = duties.broker.clone();
         tasks.spawn("broker", watch_broker(kafka, broker, duties.stop.clone()));
         tasks.spawn("topics", Arc::clone(&duties).topics());
         tasks.spawn("database", Arc::clone(&duties).tables());
@@ -243,7 +246,7 @@ impl Duties {
             outcomes: self.settings.topics.order_outcomes.name.clone(),
             window: Duration::from_secs(self.settings.tail.window_s),
             tail: self.app.tail.clone(),
-            health: self.health.degrading("tail"),
+            health: self.app.following.clone(),
             stop: self.stop.clone(),
         }
     }

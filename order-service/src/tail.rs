@@ -135,14 +135,20 @@ impl Tail {
     }
 
     pub(crate) fn on_order(&self, order: Order) {
-        let mut inner = self.inner.lock();
-        // A copy of an order is not another one, and an outcome may be faster than its order.
-        if !inner.ring.knows(order.id) {
-            inner.undecided.add(order.id, order.created_at);
-        }
-        inner.ring.add_order(Instant::now(), order.clone());
-        inner.wake(order.id, Awaited::Order);
+        self.keep(order.clone());
         self.send(Event::Order(order));
+    }
+
+    /// An order that is committed: one placed here is known before the topic brings it.
+    pub(crate) fn keep(&self, order: Order) {
+        let mut inner = self.inner.lock();
+        let id = order.id;
+        // A copy of an order is not another one, and an outcome may be faster than its order.
+        if !inner.ring.knows(id) {
+            inner.undecided.add(id, order.created_at);
+        }
+        inner.ring.add_order(Instant::now(), order);
+        inner.wake(id, Awaited::Order);
     }
 
     pub(crate) fn on_outcome(&self, outcome: Outcome) {
@@ -314,6 +320,21 @@ pub(crate) mod tests {
         tail.on_outcome(outcome(id));
         tail.on_order(order(id));
         assert_eq!(tail.oldest_undecided(), None);
+    }
+
+    #[test]
+    fn an_order_placed_here_is_known_at_once_and_streamed_when_it_arrives() {
+        let tail = Tail::new(&TailSettings::default());
+        let mut events = tail.events();
+        let id = OrderId::random();
+        tail.keep(order(id));
+        assert!(tail.recent(id).order.is_some());
+        assert!(events.try_recv().is_err());
+        tail.on_outcome(outcome(id));
+        tail.on_order(order(id));
+        assert_eq!(tail.oldest_undecided(), None);
+        assert!(matches!(events.try_recv(), Ok(Event::Outcome(_))));
+        assert!(matches!(events.try_recv(), Ok(Event::Order(_))));
     }
 
     #[tokio::test]

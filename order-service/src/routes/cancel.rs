@@ -40,9 +40,9 @@ pub(super) async fn cancel(
     let known = app
         .find_own_write(id)
         .await?
-        .ok_or_else(|| not_visible(id))?;
+        .ok_or_else(|| not_visible(&app, id))?;
     if !caller.may_act_for(known.order.user_id) {
-        return Err(get::not_found(id));
+        return Err(get::absent(&app, id));
     }
     let (release, trace) = (
         delta(&known.order, DeltaKind::Release),
@@ -55,11 +55,11 @@ pub(super) async fn cancel(
     Ok(HttpResponse::Accepted().json(OrderBody::from(&known)))
 }
 
-fn not_visible(id: OrderId) -> Problem {
+fn not_visible(app: &App, id: OrderId) -> Problem {
     if may_be_recent(id) {
         let detail =
             format!("order {id} is not visible here; if it was placed just now, try again");
         return Problem::conflict("not-visible", detail).retry_after(Duration::from_secs(1));
     }
-    get::not_found(id)
+    get::absent(app, id)
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
@@ -23,7 +25,7 @@ use crate::known_order::{KnownOrder, OrderBody};
         (status = 400, description = "Not an order's id", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 401, description = "No valid token, where one is asked for", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "No such order, or another user's", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away and the order is not recent", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "It cannot be told for now whether there is such an order: try again after `Retry-After`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get(
@@ -38,13 +40,17 @@ pub(super) async fn get(
         Some(wait) => app.find_decided(id, wait).await?,
     };
     let known = known.filter(|known| caller.may_act_for(known.order.user_id));
-    known.as_ref().map(found).ok_or_else(|| not_found(id))
+    known.as_ref().map(found).ok_or_else(|| absent(&app, id))
 }
 
 fn found(known: &KnownOrder) -> HttpResponse {
     HttpResponse::Ok().json(OrderBody::from(known))
 }
 
-pub(super) fn not_found(id: OrderId) -> Problem {
+pub(super) fn absent(app: &App, id: OrderId) -> Problem {
+    if app.may_exist(id) {
+        let detail = format!("order {id} is not visible here; it may still be: try again");
+        return Problem::unavailable("not-visible", detail, Duration::from_secs(1));
+    }
     Problem::not_found(format!("there is no order {id}"))
 }

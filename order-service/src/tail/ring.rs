@@ -46,8 +46,13 @@ impl Ring {
         }
     }
 
+    /// A copy of an order takes no room.
     pub(super) fn add_order(&mut self, now: Instant, order: Order) {
         let id = order.id;
+        let known = self.entries.get(&id);
+        if known.is_some_and(|entry| entry.recent.order.is_some()) {
+            return;
+        }
         let key = order.idempotency_key.clone();
         self.arrive(now, id, key.as_ref().map_or(0, String::len));
         if let Some(key) = key {
@@ -179,6 +184,16 @@ mod tests {
         assert!(ring.recent(old.id).order.is_none());
         assert_eq!(ring.placed_with(UserId(7), "old"), None);
         assert!(ring.recent(new.id).order.is_some());
+    }
+
+    #[test]
+    fn a_copy_of_an_order_takes_no_room() {
+        let (mut ring, now) = (ring(1_000_000), Instant::now());
+        let order = order(Some("k"));
+        for _ in 0..2 {
+            ring.add_order(now, order.clone());
+        }
+        assert_eq!(ring.arrivals.len(), 1);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -29,6 +30,9 @@ struct Entry {
     critical: bool,
     #[serde(flatten)]
     state: State,
+    /// When it last went away or came back; not when it came up first.
+    #[serde(skip)]
+    changed: Option<Instant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -92,10 +96,12 @@ impl Health {
     }
 
     fn add(&self, name: &'static str, critical: bool) -> Dependency {
-        let state = State::starting();
-        self.dependencies
-            .lock()
-            .insert(name, Entry { critical, state });
+        let entry = Entry {
+            critical,
+            state: State::starting(),
+            changed: None,
+        };
+        self.dependencies.lock().insert(name, entry);
         self.up.get_or_create(&Labels { dependency: name }).set(0);
         Dependency {
             name,
@@ -142,9 +148,17 @@ impl Dependency {
     }
 
     pub fn is_up(&self) -> bool {
+        self.is_settled(Duration::ZERO)
+    }
+
+    /// Whether it works, and has for so long since it last did not. Before it came up first there
+    /// was nothing to lose.
+    pub fn is_settled(&self, after: Duration) -> bool {
         let entries = self.health.dependencies.lock();
-        let entry = entries.get(self.name);
-        entry.is_some_and(|entry| entry.state == State::Up)
+        entries.get(self.name).is_some_and(|entry| {
+            let since = entry.changed;
+            entry.state == State::Up && since.is_none_or(|since| since.elapsed() >= after)
+        })
     }
 
     /// One log line per change, not per attempt.
@@ -168,8 +182,11 @@ impl Dependency {
         let labels = Labels {
             dependency: self.name,
         };
-        let up = i64::from(state == State::Up);
-        self.health.up.get_or_create(&labels).set(up);
+        let is_up = state == State::Up;
+        self.health.up.get_or_create(&labels).set(i64::from(is_up));
+        if was_up != is_up && (was_up || entry.changed.is_some()) {
+            entry.changed = Some(Instant::now());
+        }
         entry.state = state;
     }
 }
@@ -197,6 +214,21 @@ mod tests {
         );
         broker.down("gone");
         assert!(!health.report().0);
+    }
+
+    #[test]
+    fn after_an_outage_a_dependency_has_to_settle() {
+        let long = Duration::from_secs(3_600);
+        let broker = Health::default().critical("broker");
+        broker.down("not there yet");
+        assert!(!broker.is_settled(Duration::ZERO));
+        broker.up();
+        assert!(broker.is_settled(long));
+        broker.down("gone");
+        assert!(!broker.is_settled(Duration::ZERO));
+        broker.up();
+        assert!(broker.is_up());
+        assert!(!broker.is_settled(long));
     }
 
     #[test]
