@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use shared::kafka::KafkaSettings;
+use shared::kafka::{DeadLetterTopic, KafkaSettings, LetterForm};
 use shared::settings::{DatabaseSettings, HttpSettings, LogSettings, Secret, list};
 use tokio::sync::{mpsc, oneshot};
 
@@ -67,16 +67,31 @@ pub(crate) struct LetterSource {
     /// The part of the pair, as the page knows it.
     pub(crate) name: &'static str,
     pub(crate) url: String,
+    /// Where they are, if the service may have no list of them: Kafka Connect has none.
+    pub(crate) topic: Option<DeadLetterTopic>,
 }
 
 impl Settings {
-    /// connect-worker has the sink's; Kafka Connect offers none.
     pub(crate) fn letter_sources(&self) -> [LetterSource; 2] {
-        let sink = format!("{}/connectors/{}", self.connect, self.connector);
-        [("catalog-service", &self.catalog_service), ("sink", &sink)].map(|(name, base)| {
-            let url = format!("{base}/dead-letters");
-            LetterSource { name, url }
-        })
+        let Self {
+            connect, connector, ..
+        } = self;
+        [
+            LetterSource {
+                name: "catalog-service",
+                url: format!("{}/dead-letters", self.catalog_service),
+                topic: None,
+            },
+            LetterSource {
+                name: "sink",
+                url: format!("{connect}/connectors/{connector}/dead-letters"),
+                topic: Some(DeadLetterTopic {
+                    kafka: self.kafka.clone(),
+                    name: format!("{connector}.dlq"),
+                    form: LetterForm::Connect,
+                }),
+            },
+        ]
     }
 }
 

@@ -80,7 +80,8 @@ export async function post(path, body) {
   const json = await answer.json().catch(() => ({}));
   if (!answer.ok) {
     const errors = (json.errors ?? []).map((error) => `${error.field} ${error.detail}`);
-    throw new Error(json.detail ?? (errors.join('; ') || json.title || `HTTP ${answer.status}`));
+    // Connect's errors have a message.
+    throw new Error(json.detail ?? json.message ?? (errors.join('; ') || json.title || `HTTP ${answer.status}`));
   }
   return json;
 }

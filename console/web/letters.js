@@ -15,7 +15,8 @@ function row(letter) {
     return `The record of ${origin} is ${status}`;
   }));
   return h('li', {}, h('p', { className: 'reason' }, letter.reason ?? 'no reason was given'),
-    h('p', { className: 'origin' }, `${origin}; put aside by the ${letter.source}`), h('pre', { tabIndex: 0, role: 'group', 'aria-label': `Payload of ${origin}` }, payload), replay);
+    h('p', { className: 'origin' }, `${origin}; put aside by the ${letter.source}`), h('pre', { tabIndex: 0, role: 'group', 'aria-label': `Payload of ${origin}` }, payload),
+    letter.unlisted ? h('p', { className: 'origin' }, 'Kafka Connect puts nothing back: send the record anew.') : replay);
 }
 
 export function letters({ dead_letters: { newest, count: all, has_more: more } }) {

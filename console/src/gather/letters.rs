@@ -1,8 +1,9 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
+use shared::http::DeadLetter;
 
 use super::Page;
 use crate::settings::LetterSource;
@@ -21,6 +22,11 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The dead letters of one service that wait to be put back.
 pub(super) struct LetterBox {
     source: LetterSource,
+    found: Found,
+}
+
+#[derive(Default)]
+struct Found {
     waiting: Vec<Value>,
     has_more: bool,
 }
@@ -29,23 +35,34 @@ impl LetterBox {
     pub(super) fn new(source: LetterSource) -> Self {
         Self {
             source,
-            waiting: Vec::new(),
-            has_more: false,
+            found: Found::default(),
         }
     }
 
-    /// While the service does not answer, what was seen last stays. Kafka Connect itself has
-    /// none to show.
+    /// While nobody answers, what was seen last stays.
     pub(super) async fn look(&mut self, client: &Client) {
+        let found = match self.listed(client).await {
+            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => self.read().await,
+            listed => listed.ok(),
+        };
+        let Some(mut found) = found else {
+            return;
+        };
+        (found.waiting).retain(|letter| letter["replayed_at"].is_null());
+        for letter in &mut found.waiting {
+            letter["source"] = json!(self.source.name);
+            shorten(letter);
+        }
+        self.found = found;
+    }
+
+    async fn listed(&self, client: &Client) -> reqwest::Result<Found> {
         let mut waiting = Vec::new();
         let mut cursor = String::new();
         for _ in 0..PAGES {
             let url = format!("{}?limit={PER_PAGE}{cursor}", self.source.url);
-            let Ok(page) = page(client, url).await else {
-                return;
-            };
-            let letters = page.items.into_iter();
-            waiting.extend(letters.filter(|letter| letter["replayed_at"].is_null()));
+            let page = page(client, url).await?;
+            waiting.extend(page.items);
             cursor = match page.next_cursor {
                 Some(next) => format!("&cursor={next}"),
                 None => String::new(),
@@ -54,12 +71,26 @@ impl LetterBox {
                 break;
             }
         }
-        for letter in &mut waiting {
-            letter["source"] = json!(self.source.name);
-            shorten(letter);
-        }
-        self.has_more = !cursor.is_empty();
-        self.waiting = waiting;
+        Ok(Found {
+            waiting,
+            has_more: !cursor.is_empty(),
+        })
+    }
+
+    /// Kafka Connect itself offers no list, and puts nothing back.
+    async fn read(&self) -> Option<Found> {
+        let limit = PAGES * PER_PAGE;
+        let letters = self.source.topic.as_ref()?.page(None, limit + 1).await;
+        let letters = letters.ok()?;
+        let shown = letters.iter().take(limit).map(|letter| {
+            let mut letter = json!(DeadLetter::from(letter));
+            letter["unlisted"] = json!(true);
+            letter
+        });
+        Some(Found {
+            waiting: shown.collect(),
+            has_more: letters.len() > limit,
+        })
     }
 }
 
@@ -70,12 +101,13 @@ async fn page(client: &Client, url: String) -> reqwest::Result<Page<Value>> {
 
 /// The newest of all.
 pub(super) fn newest(boxes: &[LetterBox]) -> Letters {
-    let mut letters: Vec<_> = boxes.iter().flat_map(|letters| &letters.waiting).collect();
+    let found = || boxes.iter().map(|letters| &letters.found);
+    let mut letters: Vec<_> = found().flat_map(|found| &found.waiting).collect();
     letters
         .sort_by_key(|letter| Reverse((letter["timestamp"].as_str(), letter["offset"].as_i64())));
     Letters {
         count: letters.len(),
-        has_more: boxes.iter().any(|letters| letters.has_more),
+        has_more: found().any(|found| found.has_more),
         newest: letters.into_iter().take(SHOWN).cloned().collect(),
     }
 }
@@ -96,12 +128,14 @@ mod tests {
         let source = LetterSource {
             name: "test",
             url: String::new(),
+            topic: None,
         };
         let letter = |at: &&str| json!({"timestamp": at, "offset": 0});
-        LetterBox {
+        let found = Found {
             waiting: timestamps.iter().map(letter).collect(),
-            ..LetterBox::new(source)
-        }
+            has_more: false,
+        };
+        LetterBox { source, found }
     }
 
     #[test]
