@@ -32,7 +32,11 @@ const STREAM_BUFFER: usize = 1_024;
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
     Order(Order),
-    Outcome(Outcome),
+    /// `owner`: whose order it is, as far as that is known.
+    Outcome {
+        outcome: Outcome,
+        owner: Option<UserId>,
+    },
 }
 
 /// What a request may wait for.
@@ -145,7 +149,7 @@ impl Tail {
         let id = order.id;
         // A copy of an order is not another one, and an outcome may be faster than its order.
         if !inner.ring.knows(id) {
-            inner.undecided.add(id, order.created_at);
+            inner.undecided.add(id, order.created_at, order.user_id);
         }
         inner.ring.add_order(Instant::now(), order);
         inner.wake(id, Awaited::Order);
@@ -153,6 +157,7 @@ impl Tail {
 
     pub(crate) fn on_outcome(&self, outcome: Outcome) {
         let mut inner = self.inner.lock();
+        let owner = inner.owner(outcome.order_id);
         if outcome.kind == DeltaKind::Reserve
             && let Some(placed_at) = inner.undecided.decide(outcome.order_id)
         {
@@ -160,7 +165,7 @@ impl Tail {
         }
         inner.ring.add_outcome(Instant::now(), outcome);
         inner.wake(outcome.order_id, Awaited::Outcome);
-        self.send(Event::Outcome(outcome));
+        self.send(Event::Outcome { outcome, owner });
     }
 
     fn send(&self, event: Event) {
@@ -170,6 +175,12 @@ impl Tail {
 }
 
 impl Inner {
+    /// At full speed an order leaves the ring before it is decided.
+    fn owner(&self, id: OrderId) -> Option<UserId> {
+        let owner = self.ring.owner(id);
+        owner.or_else(|| self.undecided.owner(id))
+    }
+
     fn wake(&mut self, id: OrderId, arrived: Awaited) {
         let Some(waiters) = self.waiting.remove(&id) else {
             return;
@@ -333,8 +344,28 @@ pub(crate) mod tests {
         tail.on_outcome(outcome(id));
         tail.on_order(order(id));
         assert_eq!(tail.oldest_undecided(), None);
-        assert!(matches!(events.try_recv(), Ok(Event::Outcome(_))));
+        assert!(matches!(events.try_recv(), Ok(Event::Outcome { .. })));
         assert!(matches!(events.try_recv(), Ok(Event::Order(_))));
+    }
+
+    #[test]
+    fn an_outcome_has_an_owner_though_its_order_has_left_the_ring() {
+        let tail = Tail::new(&TailSettings {
+            max_bytes: 1,
+            ..TailSettings::default()
+        });
+        let mut events = tail.events();
+        let id = OrderId::random();
+        tail.keep(order(id));
+        tail.keep(order(OrderId::random()));
+        assert!(tail.recent(id).order.is_none());
+        for known in [Some(UserId(1)), None] {
+            tail.on_outcome(outcome(id));
+            let Ok(Event::Outcome { owner, .. }) = events.try_recv() else {
+                panic!("no outcome");
+            };
+            assert_eq!(owner, known);
+        }
     }
 
     #[tokio::test]

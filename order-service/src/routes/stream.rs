@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::known_order::{KnownOrder, OrderBody};
-use crate::tail::{Event, Tail};
+use crate::tail::Event;
 
 /// Proxies close what is silent for longer.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -41,9 +41,8 @@ struct OutcomeBody {
     )
 )]
 pub(super) async fn stream(caller: Caller, app: Data<App>) -> HttpResponse {
-    let tail = app.tail.clone();
     let wanted = move |event: &Event| match caller.only() {
-        Some(user) => is_of(user, event, &tail),
+        Some(user) => is_of(user, event),
         None => true,
     };
     let events = follow(app.tail.events(), app.drain.clone(), wanted);
@@ -83,14 +82,10 @@ async fn next(events: &mut Receiver<Event>, wanted: impl Fn(&Event) -> bool) -> 
     }
 }
 
-/// An outcome does not say whose it is; its order is in the tail for a while.
-fn is_of(user: UserId, event: &Event, tail: &Tail) -> bool {
+fn is_of(user: UserId, event: &Event) -> bool {
     match event {
         Event::Order(order) => order.user_id == user,
-        Event::Outcome(outcome) => {
-            let order = tail.recent(outcome.order_id).order;
-            order.is_some_and(|order| order.user_id == user)
-        }
+        Event::Outcome { owner, .. } => *owner == Some(user),
     }
 }
 
@@ -100,7 +95,7 @@ fn render(event: &Event) -> String {
             "order",
             &OrderBody::from(&KnownOrder::placed(order.clone())),
         ),
-        Event::Outcome(outcome) => {
+        Event::Outcome { outcome, .. } => {
             let body = OutcomeBody {
                 order_id: outcome.order_id,
                 status: outcome.status,

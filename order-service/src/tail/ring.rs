@@ -77,6 +77,11 @@ impl Ring {
             .unwrap_or_default()
     }
 
+    pub(super) fn owner(&self, id: OrderId) -> Option<UserId> {
+        let order = self.entries.get(&id)?.recent.order.as_ref();
+        order.map(|order| order.user_id)
+    }
+
     /// Whether the order or the fact of its reservation is here.
     pub(super) fn knows(&self, id: OrderId) -> bool {
         self.entries.get(&id).is_some_and(|entry| {

@@ -1,6 +1,6 @@
 use std::collections::{BTreeSet, HashMap};
 
-use shared::contract::{OrderId, Timestamp};
+use shared::contract::{OrderId, Timestamp, UserId};
 
 /// Orders that are kept, about 100 bytes each.
 const MOST: usize = 16_384;
@@ -11,27 +11,37 @@ const MOST: usize = 16_384;
 /// once it is decided, one that is hardly younger.
 #[derive(Default)]
 pub(super) struct Undecided {
-    placed: HashMap<OrderId, Timestamp>,
+    placed: HashMap<OrderId, Placed>,
     by_age: BTreeSet<(Timestamp, OrderId)>,
 }
 
+#[derive(Clone, Copy)]
+struct Placed {
+    at: Timestamp,
+    by: UserId,
+}
+
 impl Undecided {
-    pub(super) fn add(&mut self, id: OrderId, placed_at: Timestamp) {
+    pub(super) fn add(&mut self, id: OrderId, at: Timestamp, by: UserId) {
         if self.placed.contains_key(&id) {
             return;
         }
         if self.placed.len() >= MOST {
             self.thin_out();
         }
-        self.placed.insert(id, placed_at);
-        self.by_age.insert((placed_at, id));
+        self.placed.insert(id, Placed { at, by });
+        self.by_age.insert((at, id));
     }
 
     /// When the order was placed, if it was undecided until now.
     pub(super) fn decide(&mut self, id: OrderId) -> Option<Timestamp> {
-        let placed_at = self.placed.remove(&id)?;
-        self.by_age.remove(&(placed_at, id));
-        Some(placed_at)
+        let placed = self.placed.remove(&id)?;
+        self.by_age.remove(&(placed.at, id));
+        Some(placed.at)
+    }
+
+    pub(super) fn owner(&self, id: OrderId) -> Option<UserId> {
+        self.placed.get(&id).map(|placed| placed.by)
     }
 
     pub(super) fn oldest(&self) -> Option<(Timestamp, OrderId)> {
@@ -54,6 +64,8 @@ impl Undecided {
 mod tests {
     use super::*;
 
+    const USER: UserId = UserId(1);
+
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis).unwrap()
     }
@@ -62,9 +74,9 @@ mod tests {
     fn the_oldest_is_the_one_that_was_placed_first_and_is_decided_once() {
         let mut undecided = Undecided::default();
         let [first, second] = [OrderId::random(), OrderId::random()];
-        undecided.add(second, at(2));
-        undecided.add(first, at(1));
-        undecided.add(first, at(3));
+        undecided.add(second, at(2), USER);
+        undecided.add(first, at(1), USER);
+        undecided.add(first, at(3), USER);
         assert_eq!(undecided.oldest(), Some((at(1), first)));
         assert_eq!(undecided.decide(first), Some(at(1)));
         assert_eq!(undecided.decide(first), None);
@@ -78,7 +90,7 @@ mod tests {
         let mut undecided = Undecided::default();
         let ids: Vec<_> = (0..5 * MOST).map(|_| OrderId::random()).collect();
         for (millis, id) in (0..).zip(&ids) {
-            undecided.add(*id, at(millis));
+            undecided.add(*id, at(millis), USER);
         }
         assert!(undecided.placed.len() <= MOST);
         assert_eq!(undecided.placed.len(), undecided.by_age.len());
