@@ -5,6 +5,8 @@ use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 use shared::kafka::KafkaSettings;
 
+use crate::welcome::last_words;
+
 const TIMEOUT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -23,7 +25,9 @@ pub(crate) async fn readers_at_the_end(kafka: &KafkaSettings) {
             }
         };
         if tokio::time::timeout(PATIENCE, at_the_end).await.is_err() {
-            println!("{group} did not get to the end in time; the rest is lost with the broker");
+            last_words(&format!(
+                "{group} did not get to the end in time; the rest is lost with the broker"
+            ));
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use crate::pair::Addresses;
 
 pub(crate) fn addresses(addresses: &Addresses, broker: &str) {
@@ -32,5 +34,10 @@ Ready."
 }
 
 pub(crate) fn farewell() {
-    println!("Stopping: every order is finished first.");
+    last_words("Stopping: every order is finished first.");
+}
+
+/// Nobody may read them any more, which must not keep anything from its end.
+pub(crate) fn last_words(line: &str) {
+    writeln!(std::io::stdout(), "{line}").ok();
 }
