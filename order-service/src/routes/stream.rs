@@ -30,7 +30,8 @@ struct OutcomeBody {
 ///
 /// Server-sent events as they are committed: `order` with an order, `outcome` with
 /// `{order_id, status, reason, decided_at}`, `lagged` with the number of events that a
-/// slow reader has missed. With a user's token, that user's.
+/// slow reader has missed. With a user's token, that user's: outcomes as long as the order is
+/// recent or undecided, so not the cancellation of an old one.
 #[utoipa::path(
     get,
     path = "/orders/stream",
