@@ -384,23 +384,29 @@ async fn rename(db: &DatabaseConnection, from: i32, to: i32) {
     db.execute_unprepared(&sql).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_goes_back_once_and_only_when_it_can_be_applied() {
-    let world = World::new();
-    let service = world.start().await;
-    world.product(&service, 1, "PUT").await;
+/// Of three of a product that was then renamed.
+async fn release_of_what_is_gone(world: &World, service: &Service) -> (DatabaseConnection, Delta) {
+    world.product(service, 1, "PUT").await;
     let bought = reserve(1, 3);
-    let release = Delta {
-        kind: DeltaKind::Release,
-        delta: 3,
-        ..bought
-    };
     world.send(&[Some(bought.encode())]).await;
     world.facts(1).await;
     let db = shared::database::connect(&world.settings.database)
         .await
         .unwrap();
     rename(&db, 1, 77).await;
+    let release = Delta {
+        kind: DeltaKind::Release,
+        delta: 3,
+        ..bought
+    };
+    (db, release)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_goes_back_once_and_only_when_it_can_be_applied() {
+    let world = World::new();
+    let service = world.start().await;
+    let (db, release) = release_of_what_is_gone(&world, &service).await;
     world
         .send(&[Some(release.encode()), Some(vec![0xff, 0xfe])])
         .await;
@@ -448,19 +454,7 @@ async fn a_dead_letter_goes_back_once_and_only_when_it_can_be_applied() {
 async fn a_dead_letter_whose_delta_was_applied_after_all_waits_no_more() {
     let world = World::new();
     let service = world.start().await;
-    world.product(&service, 1, "PUT").await;
-    let bought = reserve(1, 3);
-    let release = Delta {
-        kind: DeltaKind::Release,
-        delta: 3,
-        ..bought
-    };
-    world.send(&[Some(bought.encode())]).await;
-    world.facts(1).await;
-    let db = shared::database::connect(&world.settings.database)
-        .await
-        .unwrap();
-    rename(&db, 1, 77).await;
+    let (db, release) = release_of_what_is_gone(&world, &service).await;
     world.send(&[Some(release.encode())]).await;
     world
         .wait_for(&service, |_, report| report["dead_letters"] == 1)
