@@ -82,7 +82,7 @@ impl Applier {
             producer: FactProducer::new(&settings.kafka, CLIENT_ID)?,
             db,
             topics: settings.topics.clone(),
-            max_batch: settings.applier.max_batch.max(1),
+            max_batch: settings.applier.max_batch,
             metrics,
             traces,
         })
@@ -90,11 +90,18 @@ impl Applier {
 
     /// Applies batch after batch until told to stop; finishes those on their way if that is
     /// possible for now.
-    pub async fn run(self, health: Dependency, stop: CancellationToken) -> Result<(), Infallible> {
+    pub async fn run(
+        self,
+        health: Dependency,
+        reading: Dependency,
+        stop: CancellationToken,
+    ) -> Result<(), Infallible> {
         health.up();
+        reading.up();
         let (to_publish, applied) = mpsc::channel(1);
         let upkeep = Upkeep {
             health,
+            reading,
             failures: self.metrics.failures.clone(),
             stop,
         };
@@ -153,13 +160,15 @@ impl Applier {
     /// Cancel-safe.
     async fn read<'c>(&'c self, ahead: &mut Read<'c>, upkeep: &Upkeep) {
         match self.consumer.next_batch().await {
-            Ok(records) => ahead.extend(records),
-            Err(error) if is_refusal(&error) => {
-                upkeep.goes_on(READ, &error);
-                sleep(BETWEEN_EVENTS).await;
+            Ok(records) => {
+                upkeep.reading.up();
+                ahead.extend(records);
             }
-            Err(_) => {
-                // The broker's own health says it better.
+            Err(error) => {
+                // Of anything else the broker's own health says it better.
+                if is_refusal(&error) {
+                    upkeep.reading.down(format!("{READ}: {error}"));
+                }
                 upkeep.failures.inc();
                 sleep(BETWEEN_EVENTS).await;
             }
@@ -228,6 +237,8 @@ fn is_refusal(error: &KafkaError) -> bool {
 /// How reading, applying and publishing say that something is broken, and when they stop.
 struct Upkeep {
     health: Dependency,
+    /// A refusal is told once, and nothing but a record tells that it is over.
+    reading: Dependency,
     failures: Counter,
     stop: CancellationToken,
 }

@@ -39,6 +39,7 @@ pub(crate) struct Duties {
     pub(crate) metrics: Metrics,
     pub(crate) traces: Traces,
     pub(crate) health: Dependency,
+    pub(crate) reading: Dependency,
     pub(crate) stop: CancellationToken,
 }
 
@@ -49,7 +50,7 @@ impl Duties {
             return Ok(());
         }
         let applier = Applier::new(&self.settings, self.db, self.metrics, self.traces)?;
-        let Ok(()) = applier.run(self.health, self.stop).await;
+        let Ok(()) = applier.run(self.health, self.reading, self.stop).await;
         Ok(())
     }
 

@@ -85,6 +85,7 @@ fn assemble(settings: Settings, db: DatabaseConnection) -> anyhow::Result<Servic
         metrics,
         traces,
         health: health.critical("applier"),
+        reading: health.degrading("deltas"),
         stop: stop(),
     };
     tasks.spawn("broker", broker);

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 use shared::kafka::{KafkaSettings, TopicSettings};
-use shared::settings::{DatabaseSettings, HttpSettings, LogSettings};
+use shared::settings::{DatabaseSettings, HttpSettings, LogSettings, positive};
 
 /// Everything that can be set; see `config/catalog-service.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,6 +28,7 @@ pub struct Topics {
 #[serde(default, deny_unknown_fields)]
 pub struct ApplierSettings {
     /// The most deltas in one database transaction.
+    #[serde(deserialize_with = "positive")]
     pub max_batch: usize,
 }
 

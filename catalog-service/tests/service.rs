@@ -360,15 +360,15 @@ async fn an_applier_that_may_not_read_says_so_until_it_may() {
         .await
         .unwrap();
     world
-        .wait_for(&service, |status, report| {
-            let reason = report["dependencies"]["applier"]["reason"].as_str();
+        .wait_for(&service, |_, report| {
+            let reason = report["dependencies"]["deltas"]["reason"].as_str();
             let is_told = reason.is_some_and(|reason| reason.contains("authorization"));
-            status == StatusCode::SERVICE_UNAVAILABLE && is_told
+            report["status"] == "degraded" && is_told
         })
         .await;
     world.send(&[Some(reserve(1, 1).encode())]).await;
     world
-        .wait_for(&service, |status, _| status == StatusCode::OK)
+        .wait_for(&service, |_, report| report["status"] == "ready")
         .await;
     service.stop().await;
 }

@@ -20,6 +20,7 @@ function row(letter) {
 }
 
 export function letters({ dead_letters: { newest, count: all, has_more: more } }) {
-  text(count, all ? `The newest ${number(newest.length)} of ${number(all)}${more ? ' or more' : ''} that wait to be put back.` : 'None waits to be put back.');
+  const none = more ? 'None of the oldest waits to be put back; there are more.' : 'None waits to be put back.';
+  text(count, all ? `The newest ${number(newest.length)} of ${number(all)}${more ? ' or more' : ''} that wait to be put back.` : none);
   list(letterList, newest, { key: ({ source, partition, offset }) => `${source}-${partition}-${offset}`, create: row });
 }

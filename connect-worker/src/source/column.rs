@@ -236,7 +236,11 @@ fn time(text: &str, zone: Tz) -> Option<i32> {
 /// `2026-11-24 10:00:00.123456`, with `T` and `+00:00` or without.
 fn timestamp(text: &str) -> Option<NaiveDateTime> {
     let text = text.replacen('T', " ", 1);
-    let text = text.trim_end_matches("+00:00").trim_end_matches('Z');
+    // PostgreSQL's own text of an instant ends in +00.
+    let text = text
+        .trim_end_matches("+00:00")
+        .trim_end_matches("+00")
+        .trim_end_matches('Z');
     NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok()
 }
 
@@ -256,6 +260,18 @@ mod tests {
             counted: false,
         };
         column.value(Some(text), zone).ok()
+    }
+
+    #[test]
+    fn a_point_in_time_is_read_however_its_database_writes_utc() {
+        let forms = [
+            "2026-11-24 10:00:00.5",
+            "2026-11-24T10:00:00.5Z",
+            "2026-11-24 10:00:00.500+00",
+            "2026-11-24T10:00:00.500+00:00",
+        ];
+        let times = forms.map(|text| timestamp(text).unwrap());
+        assert_eq!(times, [times[0]; 4]);
     }
 
     #[test]

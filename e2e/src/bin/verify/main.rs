@@ -35,7 +35,8 @@ struct Arguments {
     /// What the catalog-service writes, likewise.
     #[arg(long, value_name = "URL")]
     catalog_database: String,
-    /// A file of answered requests, as the load generator of `chaos` writes it (repeatable).
+    /// A file of answered requests, as the load generator of `chaos` writes it (repeatable). Of the
+    /// orders in it, every cancellation is to be in one of them.
     #[arg(long, value_name = "FILE")]
     answers: Vec<PathBuf>,
     /// Look again for so many seconds while something is violated: it may still be on its way.
