@@ -29,7 +29,8 @@ use crate::settings::Settings;
 use crate::snapshot::{DatabaseState, Letters, Product, ServiceState, Snapshot};
 use crate::{Databases, Looks};
 
-/// What stops is seen to have stopped within a second, what is frozen half a second later.
+/// What stops, or freezes, is seen to have done so within a second: at the next look, which takes no
+/// longer than [`ANSWER`].
 const EVERY: Duration = Duration::from_millis(500);
 /// They are read from their topic each time.
 const DEAD_LETTERS_EVERY: Duration = Duration::from_secs(5);

@@ -1,11 +1,12 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use futures_util::future;
 use reqwest::Client;
 use serde_json::Value;
 
+use super::ANSWER;
 use super::scrape::{Scrape, Series, quantile};
-use super::{ANSWER, TIMEOUT};
 use crate::snapshot::{ServiceState, State};
 
 /// Rates and latencies are those of about the last 2 s.
@@ -86,14 +87,11 @@ impl Probe {
     }
 
     pub(super) async fn look(&mut self, client: &Client) -> ServiceState {
-        let (state, note) = self.state(client).await.unwrap_or_else(away);
-        let scrape = match state {
-            State::Away => None,
-            _ => self.scrape(client).await.ok(),
-        };
+        let (state, scrape) = future::join(self.state(client), self.scrape(client)).await;
+        let (state, note) = state.unwrap_or_else(away);
         match scrape {
-            Some(scrape) => self.keep(scrape),
-            None => self.scrapes.clear(),
+            Ok(scrape) if state != State::Away => self.keep(scrape),
+            _ => self.scrapes.clear(),
         }
         ServiceState {
             kind: self.kind.name(),
@@ -125,7 +123,7 @@ impl Probe {
 
     async fn scrape(&self, client: &Client) -> reqwest::Result<Scrape> {
         let url = format!("{}/metrics", self.url);
-        let answer = client.get(url).timeout(TIMEOUT).send().await?;
+        let answer = client.get(url).timeout(ANSWER).send().await?;
         Ok(Scrape::parse(&answer.error_for_status()?.text().await?))
     }
 
@@ -206,6 +204,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::gather::TIMEOUT;
 
     #[test]
     fn what_is_down_is_named() {
