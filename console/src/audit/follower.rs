@@ -65,12 +65,14 @@ impl Follower {
         // librdkafka wants a name, though no group is joined.
         config.set("group.id", "console");
         let consumer: BaseConsumer = config.create()?;
-        consumer.assign(&self.ends(&consumer)?)?;
-        self.look(&consumer);
+        // On a connection of its own: a broker answers one request after the other, and a fetch waits.
+        let lookout: BaseConsumer = config.create()?;
+        consumer.assign(&self.ends(&lookout)?)?;
+        self.look(&lookout);
         let (mut at_once, mut looked) = (0, Instant::now());
         while !self.stop.is_cancelled() {
             if looked.elapsed() >= LOOK_EVERY {
-                self.look(&consumer);
+                self.look(&lookout);
                 looked = Instant::now();
             }
             match consumer.poll(if at_once == 0 { POLL } else { Duration::ZERO }) {
@@ -92,8 +94,8 @@ impl Follower {
     }
 
     /// Whether every partition's leader answers: a frozen one would look like a quiet one.
-    fn look(&self, consumer: &BaseConsumer) {
-        let ends = self.ends(consumer);
+    fn look(&self, lookout: &BaseConsumer) {
+        let ends = self.ends(lookout);
         self.audit.on_read(TOPICS, &ends);
         match ends {
             Ok(_) => self.audit.on_sight(Instant::now()),
@@ -103,13 +105,13 @@ impl Follower {
 
     /// Effects before their causes: of what happens meanwhile, a cause without its effect would
     /// look like a violation, an effect without its cause finds it in the database.
-    fn ends(&self, consumer: &BaseConsumer) -> KafkaResult<TopicPartitionList> {
+    fn ends(&self, lookout: &BaseConsumer) -> KafkaResult<TopicPartitionList> {
         let Topics {
             orders,
             catalog_deltas,
             order_outcomes,
         } = &self.topics;
-        kafka::ends(consumer, &[order_outcomes, catalog_deltas, orders], TIMEOUT)
+        kafka::ends(lookout, &[order_outcomes, catalog_deltas, orders], TIMEOUT)
     }
 
     fn on_record(&self, record: &BorrowedMessage<'_>) {
