@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 6_000)]
     orders: usize,
     /// Runs of each kind, in turn; the median counts. Many short ones tell more than a few long ones.
-    #[arg(long, value_name = "N", default_value_t = 40)]
+    #[arg(long, value_name = "N", default_value_t = 24)]
     rounds: usize,
     /// Connections that place orders.
     #[arg(long, value_name = "N", default_value_t = 128)]
