@@ -226,12 +226,14 @@ test('a killed or paused sink is made up for', async () => {
 test('the naive twin breaks what the pair keeps', async () => {
   await page.getByRole('button', { name: 'Run both' }).click();
   const cells = async (column) => (await page.locator(`#score tbody td:nth-child(${column})`).allTextContents()).map((text) => Number(text.replaceAll(',', '')));
-  await page.getByText('Running').first().waitFor();
+  const running = page.locator('#race-message', { hasText: 'Running' });
+  await running.waitFor();
   await until('both are counted', async () => { const found = await cells(3); return (found.length === 5 && !found.some(Number.isNaN)) || found; }, RACE);
   const [pair, naive] = [await cells(2), await cells(3)];
   assert.deepEqual(pair, [1000, 0, 0, 0, 0]);
   const [acknowledged, lost, doubled, oversold] = naive;
   assert.ok(acknowledged > 0 && lost + doubled > 0 && oversold > 0, `${naive}`);
+  await running.waitFor({ state: 'hidden' });
   await page.locator('#race').screenshot({ path: join(ARTEFACTS, 'race.png') });
   await allInvariantsHold();
 });
