@@ -228,10 +228,10 @@ impl Applier {
 /// The broker answers, and will not let us read.
 fn is_refusal(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{GroupAuthorizationFailed, TopicAuthorizationFailed};
-    let refusals = [GroupAuthorizationFailed, TopicAuthorizationFailed];
-    error
-        .rdkafka_error_code()
-        .is_some_and(|code| refusals.contains(&code))
+    matches!(
+        error.rdkafka_error_code(),
+        Some(GroupAuthorizationFailed | TopicAuthorizationFailed)
+    )
 }
 
 /// How reading, applying and publishing say that something is broken, and when they stop.

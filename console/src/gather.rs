@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_util::future;
 use parking_lot::Mutex;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use shared::service::Tasks;
 use tokio::task::spawn_blocking;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -177,8 +178,7 @@ impl Gatherer {
     /// `None` while the catalog-service does not answer: what was seen last stays.
     async fn products(&self) -> Option<Vec<Product>> {
         let url = format!("{}/catalog?limit=200", self.settings.catalog_service);
-        let answer = self.client.get(url).timeout(TIMEOUT).send().await.ok()?;
-        let page: Page<Product> = answer.error_for_status().ok()?.json().await.ok()?;
+        let page = page(&self.client, url, TIMEOUT).await.ok()?;
         Some(page.items)
     }
 
@@ -198,6 +198,15 @@ impl Gatherer {
             race: self.race.as_ref().and_then(|race| race.score()),
         }
     }
+}
+
+async fn page<T: DeserializeOwned>(
+    client: &reqwest::Client,
+    url: String,
+    patience: Duration,
+) -> reqwest::Result<Page<T>> {
+    let answer = client.get(url).timeout(patience).send().await?;
+    answer.error_for_status()?.json().await
 }
 
 /// Until the console stops.

@@ -124,18 +124,10 @@ mod tests {
     use shared::contract::DeltaKind;
 
     use super::*;
+    use crate::tail::tests::order;
 
     fn known() -> KnownOrder {
-        KnownOrder::placed(Order {
-            id: OrderId::random(),
-            user_id: UserId(1),
-            product_id: ProductId(1),
-            qty: 1,
-            unit_price: 1,
-            total_price: 1,
-            created_at: Timestamp::now(),
-            idempotency_key: None,
-        })
+        KnownOrder::placed(order(OrderId::random()))
     }
 
     fn fact(kind: DeltaKind, status: Status, reason: Option<Reason>) -> Option<Outcome> {

@@ -139,12 +139,12 @@ impl Tail {
     }
 
     pub(crate) fn on_order(&self, order: Order) {
-        self.keep(order.clone());
+        self.keep(&order);
         self.send(Event::Order(order));
     }
 
     /// An order that is committed: one placed here is known before the topic brings it.
-    pub(crate) fn keep(&self, order: Order) {
+    pub(crate) fn keep(&self, order: &Order) {
         let mut inner = self.inner.lock();
         let id = order.id;
         // A copy of an order is not another one, and an outcome may be faster than its order.
@@ -338,7 +338,7 @@ pub(crate) mod tests {
         let tail = Tail::new(&TailSettings::default());
         let mut events = tail.events();
         let id = OrderId::random();
-        tail.keep(order(id));
+        tail.keep(&order(id));
         assert!(tail.recent(id).order.is_some());
         assert!(events.try_recv().is_err());
         tail.on_outcome(outcome(id));
@@ -356,8 +356,8 @@ pub(crate) mod tests {
         });
         let mut events = tail.events();
         let id = OrderId::random();
-        tail.keep(order(id));
-        tail.keep(order(OrderId::random()));
+        tail.keep(&order(id));
+        tail.keep(&order(OrderId::random()));
         assert!(tail.recent(id).order.is_none());
         for known in [Some(UserId(1)), None] {
             tail.on_outcome(outcome(id));

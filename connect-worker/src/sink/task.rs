@@ -413,16 +413,15 @@ pub(crate) async fn open_database(url: &Secret) -> Result<DatabaseConnection, Db
 
 /// Whether the dead-letter topic will not come to be by waiting.
 fn is_lasting(error: &TopicError) -> bool {
-    match error {
-        TopicError::NotCreated { code, .. } => matches!(
-            code,
-            RDKafkaErrorCode::InvalidReplicationFactor
-                | RDKafkaErrorCode::InvalidTopic
-                | RDKafkaErrorCode::PolicyViolation
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-        ),
-        error => !error.is_transient(),
-    }
+    use RDKafkaErrorCode::{InvalidReplicationFactor, TopicAuthorizationFailed};
+    let is_refused = matches!(
+        error,
+        TopicError::NotCreated {
+            code: InvalidReplicationFactor | TopicAuthorizationFailed,
+            ..
+        }
+    );
+    is_refused || !error.is_transient()
 }
 
 /// `None` if the stop signal came first.

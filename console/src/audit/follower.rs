@@ -65,7 +65,8 @@ impl Follower {
         // librdkafka wants a name, though no group is joined.
         config.set("group.id", "console");
         let consumer: BaseConsumer = config.create()?;
-        // On a connection of its own: a broker answers one request after the other, and a fetch waits.
+        // On a connection of its own: a broker answers one request after the other, and a fetch
+        // waits for records.
         let lookout: BaseConsumer = config.create()?;
         consumer.assign(&self.ends(&lookout)?)?;
         self.look(&lookout);

@@ -5,7 +5,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use shared::http::DeadLetter;
 
-use super::Page;
+use super::page;
 use crate::settings::LetterSource;
 use crate::snapshot::Letters;
 
@@ -61,7 +61,7 @@ impl LetterBox {
         let mut cursor = String::new();
         for _ in 0..PAGES {
             let url = format!("{}?limit={PER_PAGE}{cursor}", self.source.url);
-            let page = page(client, url).await?;
+            let page = page(client, url, TIMEOUT).await?;
             waiting.extend(page.items);
             cursor = match page.next_cursor {
                 Some(next) => format!("&cursor={next}"),
@@ -92,11 +92,6 @@ impl LetterBox {
             has_more: letters.len() > limit,
         })
     }
-}
-
-async fn page(client: &Client, url: String) -> reqwest::Result<Page<Value>> {
-    let answer = client.get(url).timeout(TIMEOUT).send().await?;
-    answer.error_for_status()?.json().await
 }
 
 /// The newest of all.

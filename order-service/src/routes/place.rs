@@ -60,7 +60,7 @@ pub(super) async fn place(
     app.publish(Some(order.clone()), reservation, &trace)
         .await
         .map_err(|error| refused(error, order.id, keyed).about(order.id, trace_id(&trace)))?;
-    app.tail.keep(order.clone());
+    app.tail.keep(&order);
     app.accepted.offer(order.id, order.created_at);
     let known = match outcome {
         Some((outcome, wait)) => app.after_wait(order, outcome, wait).await,

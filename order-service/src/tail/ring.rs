@@ -47,7 +47,7 @@ impl Ring {
     }
 
     /// A copy of an order takes no room.
-    pub(super) fn add_order(&mut self, now: Instant, order: Order) {
+    pub(super) fn add_order(&mut self, now: Instant, order: &Order) {
         let id = order.id;
         let known = self.entries.get(&id);
         if known.is_some_and(|entry| entry.recent.order.is_some()) {
@@ -58,7 +58,7 @@ impl Ring {
         if let Some(key) = key {
             self.by_key.insert((order.user_id, key), id);
         }
-        self.entries.entry(id).or_default().recent.order = Some(order);
+        self.entries.entry(id).or_default().recent.order = Some(order.clone());
     }
 
     pub(super) fn add_outcome(&mut self, now: Instant, outcome: Outcome) {
@@ -136,9 +136,10 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
-    use shared::contract::{ProductId, Status, Timestamp};
+    use shared::contract::{Status, Timestamp};
 
     use super::*;
+    use crate::tail::tests;
 
     fn ring(max_bytes: usize) -> Ring {
         Ring::new(&TailSettings {
@@ -149,14 +150,9 @@ mod tests {
 
     fn order(key: Option<&str>) -> Order {
         Order {
-            id: OrderId::random(),
             user_id: UserId(7),
-            product_id: ProductId(1),
-            qty: 1,
-            unit_price: 1,
-            total_price: 1,
-            created_at: Timestamp::now(),
             idempotency_key: key.map(str::to_owned),
+            ..tests::order(OrderId::random())
         }
     }
 
@@ -164,7 +160,7 @@ mod tests {
     fn an_order_and_its_outcomes_are_found_by_id_and_key() {
         let (mut ring, now) = (ring(1_000_000), Instant::now());
         let order = order(Some("k"));
-        ring.add_order(now, order.clone());
+        ring.add_order(now, &order);
         let outcome = Outcome {
             order_id: order.id,
             kind: DeltaKind::Reserve,
@@ -184,8 +180,8 @@ mod tests {
     fn what_is_older_than_the_window_is_forgotten() {
         let (mut ring, now) = (ring(1_000_000), Instant::now());
         let (old, new) = (order(Some("old")), order(None));
-        ring.add_order(now, old.clone());
-        ring.add_order(now + Duration::from_secs(31), new.clone());
+        ring.add_order(now, &old);
+        ring.add_order(now + Duration::from_secs(31), &new);
         assert!(ring.recent(old.id).order.is_none());
         assert_eq!(ring.placed_with(UserId(7), "old"), None);
         assert!(ring.recent(new.id).order.is_some());
@@ -196,7 +192,7 @@ mod tests {
         let (mut ring, now) = (ring(1_000_000), Instant::now());
         let order = order(Some("k"));
         for _ in 0..2 {
-            ring.add_order(now, order.clone());
+            ring.add_order(now, &order);
         }
         assert_eq!(ring.arrivals.len(), 1);
     }
@@ -206,7 +202,7 @@ mod tests {
         let (mut ring, now) = (ring(10_000), Instant::now());
         for _ in 0..1_000 {
             let order = order(None);
-            ring.add_order(now, order.clone());
+            ring.add_order(now, &order);
         }
         assert!(ring.bytes <= 10_000);
         assert_eq!(ring.entries.len(), ring.arrivals.len());
