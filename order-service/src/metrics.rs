@@ -49,7 +49,7 @@ impl PublishMetrics {
         );
         registry.register(
             "transaction_commit_duration_seconds",
-            "Time from the first record to the commit",
+            "Time from the last record to the commit",
             metrics.commit_duration.clone(),
         );
         registry.register(

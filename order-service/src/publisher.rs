@@ -1,10 +1,11 @@
 //! The one writer: a bounded queue in front of a thread that owns one transactional
 //! producer and group-commits.
 //!
-//! While a transaction commits, waiting orders gather; together they form the next one.
-//! There is no timer: the batching clocks itself.
+//! While a transaction commits, waiting orders gather; together they begin the next one, and who
+//! comes back in time joins it. There is no timer: the batching clocks itself.
 
 mod job;
+mod queue;
 mod session;
 #[cfg(test)]
 mod tests;

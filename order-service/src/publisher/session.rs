@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::bindings::rd_kafka_flush;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use shared::crash_point;
 use shared::kafka::{TopicSettings, record_headers, set_default};
 use tokio::time::Instant;
@@ -13,10 +14,9 @@ use super::Publication;
 use crate::PRODUCER;
 use crate::settings::{PublisherSettings, Topics};
 
-/// How long one commit call may block.
+/// How long one call may block.
 const STEP: Duration = Duration::from_millis(500);
-/// How long to wait before looking again whether the broker has everything. A call to
-/// `poll` would block for its whole timeout, whatever arrives meanwhile.
+/// How long to wait where the local queue is full.
 const LOOK: Duration = Duration::from_micros(200);
 /// How often to ask whether a partition has its leader back.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -50,8 +50,8 @@ impl SessionSettings {
             set_default(&mut config, name, &timeout);
         }
         config.set("transactional.id", &self.transactional_id);
-        // The batch is complete before the first record is handed over.
-        set_default(&mut config, "linger.ms", "0");
+        // Longer than a batch gathers; what is complete is flushed.
+        set_default(&mut config, "linger.ms", "100");
         config.create()
     }
 
@@ -67,6 +67,7 @@ impl SessionSettings {
             producer,
             writable,
             asked: Instant::now(),
+            settled: Instant::now(),
         })
     }
 }
@@ -78,35 +79,25 @@ pub(super) struct Session<'a> {
     /// Partitions of `orders`, as of when the broker was asked.
     writable: Vec<i32>,
     asked: Instant,
+    /// When the coordinator has presumably written the end of the last transaction everywhere.
+    settled: Instant,
 }
 
-impl Session<'_> {
-    /// Writes the publications in one transaction. After an error the session is of no use any
-    /// more: whether the transaction was committed is for its successor to settle.
+impl<'a> Session<'a> {
+    /// After an error the session is of no use any more: whether the transaction was committed is
+    /// for its successor to settle.
     ///
     /// A transaction costs by the partitions it touches, so all of its orders go to one, by turns.
-    pub(super) fn commit(
-        &mut self,
-        publications: &[&Publication],
-        turn: usize,
-        deadline: Instant,
-    ) -> KafkaResult<()> {
+    pub(super) fn begin(&mut self, turn: usize) -> KafkaResult<Transaction<'_, 'a>> {
+        // A coordinator that is not done refuses, and librdkafka asks again only after 20 ms.
+        std::thread::sleep(self.settled.duration_since(Instant::now()));
         let partition = self.orders_partition(turn);
         self.producer.begin_transaction()?;
         crash_point("order::begun");
-        for publication in publications {
-            self.send(publication, partition, deadline)?;
-        }
-        crash_point("order::sent");
-        // `commit_transaction` would flush in steps of 100 ms.
-        while self.producer.in_flight_count() > 0 {
-            check(deadline)?;
-            std::thread::sleep(LOOK);
-        }
-        crash_point("order::committing");
-        self.commit_until(deadline)?;
-        crash_point("order::committed");
-        Ok(())
+        Ok(Transaction {
+            session: self,
+            partition,
+        })
     }
 
     fn orders_partition(&mut self, turn: usize) -> i32 {
@@ -121,19 +112,25 @@ impl Session<'_> {
         let at = turn % self.writable.len().max(1);
         self.writable.get(at).copied().unwrap_or(0)
     }
+}
 
-    fn send(
-        &self,
-        publication: &Publication,
-        partition: i32,
-        deadline: Instant,
-    ) -> KafkaResult<()> {
-        let topics = &self.settings.topics;
+/// What is written and committed together.
+pub(super) struct Transaction<'s, 'a> {
+    session: &'s mut Session<'a>,
+    /// Of `orders`.
+    partition: i32,
+}
+
+impl Transaction<'_, '_> {
+    /// The publication's partitions are registered with the coordinator at once; its records
+    /// leave with [`Self::commit`].
+    pub(super) fn send(&self, publication: &Publication, deadline: Instant) -> KafkaResult<()> {
+        let topics = &self.session.settings.topics;
         let headers = || record_headers(PRODUCER, &publication.trace_parent);
         if let Some(order) = &publication.order {
             let (key, payload) = (order.id.to_string(), order.encode());
             let record = BaseRecord::to(&topics.orders.name)
-                .partition(partition)
+                .partition(self.partition)
                 .key(&key)
                 .payload(&payload)
                 .headers(headers());
@@ -157,7 +154,7 @@ impl Session<'_> {
         deadline: Instant,
     ) -> KafkaResult<()> {
         loop {
-            match self.producer.send(record) {
+            match self.session.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     check(deadline)?;
@@ -169,16 +166,41 @@ impl Session<'_> {
         }
     }
 
-    /// A commit that timed out is resumed by the same call.
-    fn commit_until(&self, deadline: Instant) -> KafkaResult<()> {
-        loop {
-            match self.producer.commit_transaction(STEP) {
-                Err(KafkaError::Transaction(error)) if error.is_retriable() => check(deadline)?,
-                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => check(deadline)?,
-                result => return result,
-            }
+    pub(super) fn commit(self, deadline: Instant) -> KafkaResult<()> {
+        let producer = &self.session.producer;
+        crash_point("order::sent");
+        while !flush(producer, STEP) {
+            check(deadline)?;
+        }
+        crash_point("order::committing");
+        let begun = Instant::now();
+        commit_until(producer, deadline)?;
+        crash_point("order::committed");
+        // What is left to do takes the coordinator about as long as its answer did.
+        self.session.settled = Instant::now() + begun.elapsed();
+        Ok(())
+    }
+}
+
+/// A commit that timed out is resumed by the same call.
+fn commit_until(producer: &TransactionalProducer, deadline: Instant) -> KafkaResult<()> {
+    loop {
+        match producer.commit_transaction(STEP) {
+            Err(KafkaError::Transaction(error)) if error.is_retriable() => check(deadline)?,
+            Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => check(deadline)?,
+            result => return result,
         }
     }
+}
+
+/// Whether the broker has everything. [`Producer::flush`] neither ends the lingering nor notices
+/// in less than 100 ms that all has been sent.
+#[expect(unsafe_code, reason = "rdkafka has no safe call for it")]
+fn flush(producer: &TransactionalProducer, timeout: Duration) -> bool {
+    let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the client outlives the call.
+    let code = unsafe { rd_kafka_flush(producer.client().native_ptr(), timeout) };
+    code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
 }
 
 /// Those with a leader, or all if none has one. Any broker can tell.
