@@ -1,5 +1,5 @@
-//! The one writer: a bounded queue in front of a thread that owns one transactional
-//! producer and group-commits.
+//! The one writer: a bounded queue in front of a thread that owns the transactional producers
+//! and group-commits.
 //!
 //! While a transaction commits, waiting orders gather; together they begin the next one, and who
 //! comes back in time joins it. There is no timer: the batching clocks itself.

@@ -27,6 +27,7 @@ type TransactionalProducer = ThreadedProducer<DefaultProducerContext>;
 /// How to open a producer's session with the transaction coordinator.
 pub(crate) struct SessionSettings {
     pub(crate) client: ClientConfig,
+    /// Of the first producer; the others' begin with it.
     pub(crate) transactional_id: String,
     pub(crate) publisher: PublisherSettings,
     pub(crate) topics: Topics,
@@ -35,10 +36,10 @@ pub(crate) struct SessionSettings {
 impl SessionSettings {
     /// Checks the properties without talking to the broker.
     pub(crate) fn validate(&self) -> KafkaResult<()> {
-        self.create().map(drop)
+        self.create(0).map(drop)
     }
 
-    fn create(&self) -> KafkaResult<TransactionalProducer> {
+    fn create(&self, number: usize) -> KafkaResult<TransactionalProducer> {
         let timeout = self.publisher.transaction_timeout_ms.to_string();
         let mut config = self.client.clone();
         // librdkafka refuses a message or socket timeout beyond the transaction's.
@@ -49,15 +50,22 @@ impl SessionSettings {
         ] {
             set_default(&mut config, name, &timeout);
         }
-        config.set("transactional.id", &self.transactional_id);
+        config.set("transactional.id", self.id_of(number));
         // Longer than a batch gathers; what is complete is flushed.
         set_default(&mut config, "linger.ms", "100");
         config.create()
     }
 
-    /// Opens a session. `init_transactions` settles what an earlier one left open.
-    pub(super) fn open(&self, timeout: Duration) -> KafkaResult<Session<'_>> {
-        let producer = self.create()?;
+    fn id_of(&self, number: usize) -> String {
+        match number {
+            0 => self.transactional_id.clone(),
+            _ => format!("{}.{number}", self.transactional_id),
+        }
+    }
+
+    /// Opens the session of one of the producers. `init_transactions` settles what an earlier one left open.
+    pub(super) fn open(&self, number: usize, timeout: Duration) -> KafkaResult<Session<'_>> {
+        let producer = self.create(number)?;
         // Once connected to a broker, librdkafka asks for the coordinator at once; until
         // then every half second. This request needs that connection.
         let writable = writable_partitions(&producer, &self.topics.orders, timeout)?;
@@ -67,7 +75,6 @@ impl SessionSettings {
             producer,
             writable,
             asked: Instant::now(),
-            settled: Instant::now(),
         })
     }
 }
@@ -79,8 +86,6 @@ pub(super) struct Session<'a> {
     /// Partitions of `orders`, as of when the broker was asked.
     writable: Vec<i32>,
     asked: Instant,
-    /// When the coordinator has presumably written the end of the last transaction everywhere.
-    settled: Instant,
 }
 
 impl<'a> Session<'a> {
@@ -89,8 +94,6 @@ impl<'a> Session<'a> {
     ///
     /// A transaction costs by the partitions it touches, so all of its orders go to one, by turns.
     pub(super) fn begin(&mut self, turn: usize) -> KafkaResult<Transaction<'_, 'a>> {
-        // A coordinator that is not done refuses, and librdkafka asks again only after 20 ms.
-        std::thread::sleep(self.settled.duration_since(Instant::now()));
         let partition = self.orders_partition(turn);
         self.producer.begin_transaction()?;
         crash_point("order::begun");
@@ -173,11 +176,8 @@ impl Transaction<'_, '_> {
             check(deadline)?;
         }
         crash_point("order::committing");
-        let begun = Instant::now();
         commit_until(producer, deadline)?;
         crash_point("order::committed");
-        // What is left to do takes the coordinator about as long as its answer did.
-        self.session.settled = Instant::now() + begun.elapsed();
         Ok(())
     }
 }

@@ -20,6 +20,11 @@ use crate::metrics::PublishMetrics;
 
 /// How long the coordinator may take to settle an earlier session.
 const OPENING: Duration = Duration::from_secs(5);
+/// Producers that take turns. A coordinator answers a commit before it has told the partitions,
+/// and until then refuses that producer's next transaction, for which librdkafka asks again only
+/// after 20 ms. The other producer can go on at once.
+const PRODUCERS: usize = 2;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublisherStopped {
     #[error(
@@ -49,11 +54,9 @@ impl Worker {
         let mut queue = Queue::new(self.jobs, self.stop, self.settings.publisher.max_batch);
         let mut commits = Commits {
             settings: &self.settings,
-            session: None,
-            last: Vec::new(),
-            in_doubt: Vec::new(),
+            producers: Default::default(),
+            turn: 0,
             attempts: 0,
-            rivals: Rivals::default(),
             health: &self.health,
             metrics: &self.metrics,
             traces: &self.traces,
@@ -70,8 +73,8 @@ impl Worker {
     }
 }
 
-struct Commits<'a> {
-    settings: &'a SessionSettings,
+#[derive(Default)]
+struct Producer<'a> {
     session: Option<Session<'a>>,
     /// The last transaction. Its end may not be in the topics yet.
     last: Vec<Job>,
@@ -79,8 +82,15 @@ struct Commits<'a> {
     /// transaction ended; the next one of this producer then decides for their records, so it has
     /// all of them again: otherwise half of an order could appear.
     in_doubt: Vec<Job>,
-    attempts: usize,
     rivals: Rivals,
+}
+
+struct Commits<'a> {
+    settings: &'a SessionSettings,
+    producers: [Producer<'a>; PRODUCERS],
+    /// Whose turn it is.
+    turn: usize,
+    attempts: usize,
     health: &'a Dependency,
     metrics: &'a PublishMetrics,
     traces: &'a Traces,
@@ -93,7 +103,7 @@ impl Commits<'_> {
         let mut backoff = Backoff::default();
         loop {
             jobs.retain(Job::is_awaited);
-            if jobs.is_empty() && !self.in_doubt.iter().any(Job::is_awaited) {
+            if jobs.is_empty() && !self.in_doubt().any(Job::is_awaited) {
                 return Ok(());
             }
             let begun = Instant::now();
@@ -111,23 +121,37 @@ impl Commits<'_> {
         let Some(deadline) = jobs.iter().map(Job::deadline).max() else {
             return Ok(());
         };
-        self.in_doubt.append(jobs);
+        self.pass_turn();
+        self.producers[self.turn].in_doubt.append(jobs);
         self.transact(deadline, Some(queue))
     }
 
-    /// Opens a session if there is none, and commits what is in doubt. Nothing is claimed before:
-    /// under a lasting error there would be more in doubt with each batch.
+    fn pass_turn(&mut self) {
+        self.turn = (self.turn + 1) % PRODUCERS;
+    }
+
+    fn in_doubt(&self) -> impl Iterator<Item = &Job> {
+        self.producers.iter().flat_map(|each| &each.in_doubt)
+    }
+
+    /// Opens the sessions that are missing, and commits what is in doubt. Nothing is claimed
+    /// before: under a lasting error there would be more in doubt with each batch.
     fn settle(&mut self) -> KafkaResult<()> {
-        if self.session.is_none() {
-            self.session = Some(self.settings.open(OPENING)?);
-            self.health.up();
+        for _ in 0..PRODUCERS {
+            self.pass_turn();
+            let session = &mut self.producers[self.turn].session;
+            if session.is_none() {
+                *session = Some(self.settings.open(self.turn, OPENING)?);
+            }
+            self.transact(Instant::now() + OPENING, None)?;
         }
-        self.transact(Instant::now() + OPENING, None)
+        self.health.up();
+        Ok(())
     }
 
     /// Commits what is in doubt, with those who come to `queue` in time, and answers them all.
     fn transact(&mut self, deadline: Instant, queue: Option<&mut Queue>) -> KafkaResult<()> {
-        if self.session.is_none() || self.in_doubt.is_empty() {
+        if self.producers[self.turn].in_doubt.is_empty() {
             return Ok(());
         }
         self.attempts = self.attempts.wrapping_add(1);
@@ -135,14 +159,20 @@ impl Commits<'_> {
             self.metrics.aborted.inc();
         })?;
         crash_point("order::answering");
-        self.in_doubt.iter_mut().for_each(Job::acknowledge);
-        self.last = std::mem::take(&mut self.in_doubt);
+        let producer = &mut self.producers[self.turn];
+        producer.in_doubt.iter_mut().for_each(Job::acknowledge);
+        producer.last = std::mem::take(&mut producer.in_doubt);
         Ok(())
     }
 
     /// What comes first is on its way to its partitions while others still come.
     fn write(&mut self, deadline: Instant, mut queue: Option<&mut Queue>) -> KafkaResult<()> {
-        let (Some(session), jobs) = (&mut self.session, &mut self.in_doubt) else {
+        let Producer {
+            session: Some(session),
+            in_doubt: jobs,
+            ..
+        } = &mut self.producers[self.turn]
+        else {
             return Ok(());
         };
         let transaction = session.begin(self.attempts)?;
@@ -184,9 +214,9 @@ impl Commits<'_> {
     /// Nobody would send what is in doubt after the end.
     fn finish(&mut self) -> Result<(), PublisherStopped> {
         let (begun, mut backoff) = (Instant::now(), Backoff::default());
-        while !self.in_doubt.is_empty() && begun.elapsed() < OPENING {
+        while self.in_doubt().next().is_some() && begun.elapsed() < OPENING {
             self.reopen_if_lost()?;
-            if !self.in_doubt.is_empty() {
+            if self.in_doubt().next().is_some() {
                 std::thread::sleep(backoff.next_delay());
             }
         }
@@ -194,7 +224,8 @@ impl Commits<'_> {
     }
 
     fn lose_session(&mut self, error: &KafkaError, age: Duration) -> Result<(), PublisherStopped> {
-        let first = self.in_doubt.first().map(|job| &job.publication);
+        let producer = &mut self.producers[self.turn];
+        let first = producer.in_doubt.first().map(|job| &job.publication);
         tracing::warn!(
             %error,
             order_id = first.map(|order| display(order.delta.order_id)),
@@ -202,12 +233,12 @@ impl Commits<'_> {
             "producer session lost; what it had not committed is sent again"
         );
         self.metrics.lost_sessions.inc();
-        self.session = None;
-        self.in_doubt.append(&mut self.last);
+        producer.session = None;
+        producer.in_doubt.append(&mut producer.last);
         self.health.down(error.to_string());
         // Beyond the timeout it was the coordinator that fenced us, not a rival.
         let timeout = Duration::from_millis(self.settings.publisher.transaction_timeout_ms);
-        if is_fenced(error) && age < timeout && self.rivals.fenced_too_often(Instant::now()) {
+        if is_fenced(error) && age < timeout && producer.rivals.fenced_too_often(Instant::now()) {
             let id = self.settings.transactional_id.clone();
             return Err(PublisherStopped::SameInstanceId(id));
         }
