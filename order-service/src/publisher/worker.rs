@@ -57,6 +57,7 @@ impl Worker {
             producers: Default::default(),
             turn: 0,
             attempts: 0,
+            rivals: Rivals::default(),
             health: &self.health,
             metrics: &self.metrics,
             traces: &self.traces,
@@ -82,7 +83,6 @@ struct Producer<'a> {
     /// transaction ended; the next one of this producer then decides for their records, so it has
     /// all of them again: otherwise half of an order could appear.
     in_doubt: Vec<Job>,
-    rivals: Rivals,
 }
 
 struct Commits<'a> {
@@ -91,6 +91,7 @@ struct Commits<'a> {
     /// Whose turn it is.
     turn: usize,
     attempts: usize,
+    rivals: Rivals,
     health: &'a Dependency,
     metrics: &'a PublishMetrics,
     traces: &'a Traces,
@@ -224,8 +225,10 @@ impl Commits<'_> {
     }
 
     fn lose_session(&mut self, error: &KafkaError, age: Duration) -> Result<(), PublisherStopped> {
-        let producer = &mut self.producers[self.turn];
-        let first = producer.in_doubt.first().map(|job| &job.publication);
+        let first = self.producers[self.turn]
+            .in_doubt
+            .first()
+            .map(|job| &job.publication);
         tracing::warn!(
             %error,
             order_id = first.map(|order| display(order.delta.order_id)),
@@ -233,12 +236,15 @@ impl Commits<'_> {
             "producer session lost; what it had not committed is sent again"
         );
         self.metrics.lost_sessions.inc();
-        producer.session = None;
-        producer.in_doubt.append(&mut producer.last);
+        // What has become of the broker, the other producer would find out only at its turn.
+        for producer in &mut self.producers {
+            producer.session = None;
+            producer.in_doubt.append(&mut producer.last);
+        }
         self.health.down(error.to_string());
         // Beyond the timeout it was the coordinator that fenced us, not a rival.
         let timeout = Duration::from_millis(self.settings.publisher.transaction_timeout_ms);
-        if is_fenced(error) && age < timeout && producer.rivals.fenced_too_often(Instant::now()) {
+        if is_fenced(error) && age < timeout && self.rivals.fenced_too_often(Instant::now()) {
             let id = self.settings.transactional_id.clone();
             return Err(PublisherStopped::SameInstanceId(id));
         }
