@@ -152,7 +152,8 @@ impl Commits<'_> {
 
     /// Commits what is in doubt, with those who come to `queue` in time, and answers them all.
     fn transact(&mut self, deadline: Instant, queue: Option<&mut Queue>) -> KafkaResult<()> {
-        if self.producers[self.turn].in_doubt.is_empty() {
+        let producer = &self.producers[self.turn];
+        if producer.session.is_none() || producer.in_doubt.is_empty() {
             return Ok(());
         }
         self.attempts = self.attempts.wrapping_add(1);
