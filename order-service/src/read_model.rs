@@ -1,5 +1,6 @@
 //! The orders database, which this service only ever reads.
 
+mod look_ups;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -18,6 +19,8 @@ use shared::http::Dependency;
 
 use crate::known_order::{Decision, KnownOrder};
 use crate::page::{Cursor, Filter, Found};
+use look_ups::Asking;
+pub(crate) use look_ups::LookUps;
 
 /// How long a client waits for the database.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -29,7 +32,7 @@ const LOOKED_THROUGH: u64 = 10_000;
 /// Orders that are looked at together. For twice as many PostgreSQL rather reads all outcomes.
 const LARGEST_STEP: u64 = 1_000;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum ReadError {
     #[error("the orders database cannot be read: {0}")]
     Database(DbErr),
@@ -52,6 +55,7 @@ impl From<DbErr> for ReadError {
 pub(crate) struct ReadModel {
     database: DatabaseConnection,
     health: Dependency,
+    asking: Asking,
 }
 
 #[derive(DeriveIden)]
@@ -82,16 +86,19 @@ const RESERVE: &str = "reserve";
 const RELEASE: &str = "release";
 
 impl ReadModel {
-    pub(crate) fn new(database: DatabaseConnection, health: Dependency) -> Self {
-        Self { database, health }
+    /// With the task that looks orders up.
+    pub(crate) fn new(database: DatabaseConnection, health: Dependency) -> (Self, LookUps) {
+        let (asking, look_ups) = LookUps::new(database.clone());
+        let read_model = Self {
+            database,
+            health,
+            asking,
+        };
+        (read_model, look_ups)
     }
 
     pub(crate) async fn order(&self, id: OrderId) -> Result<Option<KnownOrder>, ReadError> {
-        let query = select_orders()
-            .and_where(column(Orders::Id).eq(id.to_string()))
-            .take();
-        let mut rows = self.within(PATIENCE, self.fetch(query)).await?;
-        Ok(rows.pop())
+        self.within(PATIENCE, self.asking.order(id)).await
     }
 
     /// What a user placed with this idempotency key.
@@ -185,10 +192,10 @@ impl ReadModel {
             .collect()
     }
 
-    async fn within<T>(
+    async fn within<T, E: Into<ReadError>>(
         &self,
         patience: Duration,
-        query: impl Future<Output = Result<T, DbErr>>,
+        query: impl Future<Output = Result<T, E>>,
     ) -> Result<T, ReadError> {
         let result = in_time(patience, query).await;
         match &result {
@@ -205,12 +212,12 @@ impl ReadModel {
     }
 }
 
-async fn in_time<T>(
+async fn in_time<T, E: Into<ReadError>>(
     patience: Duration,
-    query: impl Future<Output = Result<T, DbErr>>,
+    query: impl Future<Output = Result<T, E>>,
 ) -> Result<T, ReadError> {
     match tokio::time::timeout(patience, query).await {
-        Ok(result) => Ok(result?),
+        Ok(result) => result.map_err(Into::into),
         Err(_) => Err(ReadError::TimedOut),
     }
 }

@@ -58,6 +58,8 @@ fn assemble(settings: Settings, database: DatabaseConnection) -> anyhow::Result<
     tail.register(own);
     let (visibility, accepted) = Visibility::register(own);
     let mut tasks = Tasks::default();
+    let (read_model, look_ups) = ReadModel::new(database.clone(), health.degrading("database"));
+    tasks.spawn("look-ups", look_ups.run(tasks.stop_signal()));
     let (broker, writer) = (health.critical("broker"), health.critical("publisher"));
     let app = Data::new(App {
         publisher,
@@ -65,7 +67,7 @@ fn assemble(settings: Settings, database: DatabaseConnection) -> anyhow::Result<
         writing: [broker.clone(), writer.clone()],
         following: health.degrading("tail"),
         accepted,
-        read_model: ReadModel::new(database.clone(), health.degrading("database")),
+        read_model,
         drain: tasks.drain_signal(),
         topics: settings.topics.clone(),
         traces: traces.clone(),

@@ -1,9 +1,11 @@
 //! On SQLite. The end-to-end tests walk the list on the other databases.
 
+use futures_util::future::join_all;
 use sea_orm::TransactionTrait;
 use shared::contract::Status;
 use shared::http::Health;
 use shared::settings::DatabaseSettings;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -38,7 +40,9 @@ pub(crate) async fn empty() -> ReadModel {
         .unwrap();
     let health = Health::default().degrading("database");
     health.up();
-    ReadModel::new(database, health)
+    let (read_model, look_ups) = ReadModel::new(database, health);
+    tokio::spawn(look_ups.run(CancellationToken::new()));
+    read_model
 }
 
 /// Its orders, newest first, three of each millisecond.
@@ -152,6 +156,26 @@ async fn a_row_that_cannot_be_read_is_no_outage() {
     let found = read_model.order(confirmed).await;
     assert!(matches!(found, Err(ReadError::Row(_))), "{found:?}");
     assert!(read_model.health.is_up());
+}
+
+#[tokio::test]
+async fn of_orders_that_are_looked_up_together_each_is_found_by_itself() {
+    let (read_model, orders) = some_orders().await;
+    let (unreadable, absent) = (orders[ORDERS - 1].0, OrderId::random());
+    let later =
+        format!("UPDATE order_outcomes SET status = 'LATER' WHERE order_id = '{unreadable}'");
+    write(&read_model, &later).await;
+    let ids = || orders.iter().map(|order| order.0).chain([absent]);
+    // More than one query takes, and each more than once.
+    let asked: Vec<_> = std::iter::repeat_with(ids).take(4).flatten().collect();
+    let found = join_all(asked.iter().map(|id| read_model.order(*id))).await;
+    for (id, found) in asked.into_iter().zip(found) {
+        match found {
+            Ok(Some(known)) => assert_eq!(known.order.id, id),
+            Ok(None) => assert_eq!(id, absent),
+            Err(error) => assert_eq!(id, unreadable, "{error}"),
+        }
+    }
 }
 
 #[tokio::test]

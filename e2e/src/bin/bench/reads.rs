@@ -27,7 +27,7 @@ const HISTORY: History = History {
 const CONNECTIONS: usize = 32;
 /// A page is as much work as several orders.
 const ORDERS_PER_PAGE: usize = 10;
-/// What the order-service asks of an order, and of each on a page.
+/// What the order-service asks of orders by their ids, however many at a time, and of a page.
 const SELECT: &str = "SELECT orders.id, orders.user_id, orders.product_id, orders.qty, \
      orders.unit_price, orders.total_price, orders.created_at, orders.idempotency_key, \
      reserved.status AS reserve_status, reserved.reason AS reserve_reason, \
