@@ -49,6 +49,8 @@ pub struct Process {
 
 struct State {
     command: Command,
+    /// Where in the log its last start is.
+    log_begins: usize,
     child: Option<Child>,
     /// The pid of one that somebody else has started.
     adopted: Option<u32>,
@@ -62,6 +64,7 @@ impl Process {
             log: folder.join(name).with_extension("log"),
             state: Mutex::new(State {
                 command,
+                log_begins: 0,
                 child: None,
                 adopted: None,
             }),
@@ -100,6 +103,7 @@ impl Process {
             }
             anyhow::Ok(State {
                 command,
+                log_begins: 0,
                 child: None,
                 adopted: Some(pid),
             })
@@ -116,6 +120,7 @@ impl Process {
             .create(true)
             .append(true)
             .open(&self.log)?;
+        let begins = usize::try_from(log.metadata()?.len())?;
         self.with(|state| {
             let runs = state.child.is_some() || state.adopted.is_some();
             ensure!(!runs, "{} runs already", self.name);
@@ -124,6 +129,7 @@ impl Process {
                 .stdin(Stdio::null())
                 .stdout(log.try_clone()?)
                 .stderr(log);
+            state.log_begins = begins;
             let child = state.command.spawn();
             state.child = Some(child.with_context(|| format!("{} does not start", self.name))?);
             Ok(())
@@ -153,13 +159,21 @@ impl Process {
 
     /// Waits until it is at a crash point that it was armed with.
     pub async fn reaches(&self, point: &str) -> anyhow::Result<()> {
+        self.reaches_time(1, point).await
+    }
+
+    /// Waits until it is at an armed crash point for the `time`th time since its start.
+    pub async fn reaches_time(&self, time: usize, point: &str) -> anyhow::Result<()> {
         let line = format!("crash point {point} reached");
         let what = format!(
             "{} reaches {point} (built with `--features failpoints`, as `cargo xtask test` does?)",
             self.name
         );
         eventually(&what, async || {
-            Ok(self.output()?.contains(&line).then_some(()))
+            let begins = self.with(|state| Ok(state.log_begins))?;
+            let log = std::fs::read(&self.log)?;
+            let since_start = String::from_utf8_lossy(&log[begins..]);
+            Ok((since_start.matches(&line).count() >= time).then_some(()))
         })
         .await
     }

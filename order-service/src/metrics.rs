@@ -59,7 +59,7 @@ impl PublishMetrics {
         );
         registry.register(
             "lost_sessions",
-            "Producer sessions given up after an error",
+            "Times that the sessions of the producers were given up after an error",
             metrics.lost_sessions.clone(),
         );
         metrics

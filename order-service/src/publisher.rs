@@ -2,7 +2,7 @@
 //! and group-commits.
 //!
 //! While a transaction commits, waiting orders gather; together they begin the next one, and who
-//! comes back in time joins it. There is no timer: the batching clocks itself.
+//! comes back in time joins it: the batching clocks itself.
 
 mod job;
 mod queue;
@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
+use shared::http::Dependency;
 use shared::metrics::Live;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::Instant;
 
 use crate::metrics::PublishMetrics;
@@ -44,6 +45,7 @@ pub(crate) enum PublishError {
 pub(crate) struct Publisher {
     queue: mpsc::Sender<Job>,
     patience: Duration,
+    health: Dependency,
     metrics: Arc<PublishMetrics>,
 }
 
@@ -51,6 +53,7 @@ pub(crate) struct Publisher {
 pub(crate) fn channel(
     capacity: usize,
     patience: Duration,
+    health: Dependency,
     metrics: Arc<PublishMetrics>,
 ) -> (Publisher, mpsc::Receiver<Job>) {
     let (queue, jobs) = mpsc::channel(capacity);
@@ -58,6 +61,7 @@ pub(crate) fn channel(
         Publisher {
             queue,
             patience,
+            health,
             metrics,
         },
         jobs,
@@ -89,6 +93,10 @@ impl Publisher {
     /// Returns once the publication's transaction is committed.
     pub(crate) async fn publish(&self, publication: Publication) -> Result<(), PublishError> {
         let result = self.enqueue_and_wait(publication).await;
+        if result == Err(PublishError::OutcomeUnknown) {
+            // Its transaction may go on for as long as others in it wait.
+            self.health.down(PublishError::OutcomeUnknown.to_string());
+        }
         self.metrics.count(result);
         result
     }
@@ -96,9 +104,10 @@ impl Publisher {
     async fn enqueue_and_wait(&self, publication: Publication) -> Result<(), PublishError> {
         let deadline = Instant::now() + self.patience;
         let (job, ticket) = Job::new(publication, deadline);
-        self.queue
-            .try_send(job)
-            .map_err(|_| PublishError::QueueFull)?;
+        self.queue.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => PublishError::QueueFull,
+            TrySendError::Closed(_) => PublishError::NotSent,
+        })?;
         ticket.committed(deadline).await
     }
 }

@@ -51,8 +51,13 @@ fn assemble(settings: Settings, database: DatabaseConnection) -> anyhow::Result<
     let registrar = registrar(&settings, &health, ConnectorState::register(own))?;
     let metrics = Arc::new(PublishMetrics::register(own));
     let patience = Duration::from_millis(settings.publisher.deadline_ms);
-    let (publisher, jobs) =
-        publisher::channel(settings.publisher.queue, patience, Arc::clone(&metrics));
+    let (broker, writer) = (health.critical("broker"), health.critical("publisher"));
+    let (publisher, jobs) = publisher::channel(
+        settings.publisher.queue,
+        patience,
+        writer.clone(),
+        Arc::clone(&metrics),
+    );
     publisher.register(own);
     let tail = Tail::new(&settings.tail);
     tail.register(own);
@@ -60,7 +65,6 @@ fn assemble(settings: Settings, database: DatabaseConnection) -> anyhow::Result<
     let mut tasks = Tasks::default();
     let (read_model, look_ups) = ReadModel::new(database.clone(), health.degrading("database"));
     tasks.spawn("look-ups", look_ups.run(tasks.stop_signal()));
-    let (broker, writer) = (health.critical("broker"), health.critical("publisher"));
     let app = Data::new(App {
         publisher,
         tail,

@@ -22,6 +22,8 @@ pub(crate) fn trials(session: &Arc<Session>) -> Vec<Trial> {
         an_order_service_killed_before_its_commit,
         an_order_service_killed_after_its_commit,
         an_order_service_killed_before_the_answer,
+        an_order_service_killed_after_send_by_its_other_producer,
+        an_order_service_killed_after_the_commit_of_its_other_producer,
         a_catalog_service_killed_while_it_holds_rows,
         a_catalog_service_killed_between_its_commit_and_the_outcomes,
         a_catalog_service_killed_between_the_outcomes_and_its_offsets,
@@ -42,23 +44,36 @@ const QTY: i32 = 3;
 const LEFT: i64 = STOCK - QTY as i64;
 
 async fn an_order_service_killed_after_begin(world: &World) -> anyhow::Result<()> {
-    order_service_killed_at(world, "order::begun").await
+    order_service_killed_at(world, "order::begun", 0).await
 }
 
 async fn an_order_service_killed_after_send(world: &World) -> anyhow::Result<()> {
-    order_service_killed_at(world, "order::sent").await
+    order_service_killed_at(world, "order::sent", 0).await
 }
 
 async fn an_order_service_killed_before_its_commit(world: &World) -> anyhow::Result<()> {
-    order_service_killed_at(world, "order::committing").await
+    order_service_killed_at(world, "order::committing", 0).await
 }
 
 async fn an_order_service_killed_after_its_commit(world: &World) -> anyhow::Result<()> {
-    order_service_killed_at(world, "order::committed").await
+    order_service_killed_at(world, "order::committed", 0).await
 }
 
 async fn an_order_service_killed_before_the_answer(world: &World) -> anyhow::Result<()> {
-    order_service_killed_at(world, "order::answering").await
+    order_service_killed_at(world, "order::answering", 0).await
+}
+
+/// The producers take turns, and the one before has committed just now.
+async fn an_order_service_killed_after_send_by_its_other_producer(
+    world: &World,
+) -> anyhow::Result<()> {
+    order_service_killed_at(world, "order::sent", 1).await
+}
+
+async fn an_order_service_killed_after_the_commit_of_its_other_producer(
+    world: &World,
+) -> anyhow::Result<()> {
+    order_service_killed_at(world, "order::committed", 1).await
 }
 
 async fn a_catalog_service_killed_while_it_holds_rows(world: &World) -> anyhow::Result<()> {
@@ -78,13 +93,22 @@ async fn a_catalog_service_killed_between_the_outcomes_and_its_offsets(
 }
 
 /// The client sees a broken connection, and asks again with the same key on the other instance.
-async fn order_service_killed_at(world: &World, point: &str) -> anyhow::Result<()> {
+async fn order_service_killed_at(
+    world: &World,
+    point: &str,
+    transactions_before: usize,
+) -> anyhow::Result<()> {
     let process = world.process("order-service-a")?;
     let order = world.new_order(world.new_product(STOCK).await?, QTY);
-    rearm(process, Some(&format!("{point}=pause"))).await?;
+    let pause = format!("{point}={transactions_before}*off->pause");
+    rearm(process, Some(&pause)).await?;
     process.complete(&world.orders[0]).await?;
+    for _ in 0..transactions_before {
+        let other = world.new_order(world.new_product(STOCK).await?, QTY);
+        world.orders[0].place(&other).await?;
+    }
     let killing = async {
-        process.reaches(point).await?;
+        process.reaches_time(transactions_before + 1, point).await?;
         process.kill()
     };
     let (answer, killed) = tokio::join!(Answer::to(keyed(&world.orders[0], &order)), killing);

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
-use e2e::{Answer, Http, OrderBody, Process, Signal, World, becomes};
+use e2e::{Answer, Http, OrderBody, PATIENCE, Process, Signal, World, becomes, within};
 use libtest_mimic::Trial;
 use shared::contract::Status;
 
@@ -15,6 +15,7 @@ pub(crate) fn trials(session: &Arc<Session>) -> Vec<Trial> {
         an_order_service_restarts_gracefully_in_mid_stream,
         a_request_in_flight_is_answered_before_a_stop,
         a_catalog_service_restarts_gracefully_in_mid_stream,
+        of_two_order_services_with_one_instance_id_one_gives_up,
     ]
 }
 
@@ -108,5 +109,32 @@ async fn a_catalog_service_restarts_gracefully_in_mid_stream(world: &World) -> a
         stop_and_restart(world.process("catalog-service")?, &world.catalog).await
     };
     let (acknowledged, ()) = tokio::try_join!(load.run(&instances, Tolerance::Stopping), restart)?;
+    load.nothing_is_lost_or_doubled(world, &acknowledged).await
+}
+
+/// Each transaction of one fences the other, until one sees that the other is no predecessor.
+async fn of_two_order_services_with_one_instance_id_one_gives_up(
+    world: &World,
+) -> anyhow::Result<()> {
+    let load = Load::new(world, ORDERS).await?;
+    let (first, first_http) = world.another_order_service("c")?;
+    first.complete(&first_http).await?;
+    let (second, second_http) = world.another_order_service("c")?;
+    second.complete(&second_http).await?;
+    let instances = [first_http.0, second_http.0, world.orders[0].0.clone()];
+    let rivals = [&first, &second];
+    let giving_up = within(PATIENCE, "one of them gives up", async || {
+        for rival in rivals {
+            if let Some(status) = rival.ended()? {
+                return Ok(Some((rival, status)));
+            }
+        }
+        Ok(None)
+    });
+    let run = load.run(&instances, Tolerance::Killing);
+    let (acknowledged, (ended, status)) = tokio::try_join!(run, giving_up)?;
+    ensure!(!status.success(), "{status}");
+    let said = "another instance runs under the same instance id";
+    ensure!(ended.output()?.contains(said), "{}", ended.output()?);
     load.nothing_is_lost_or_doubled(world, &acknowledged).await
 }

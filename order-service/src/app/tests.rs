@@ -14,10 +14,11 @@ async fn app() -> App {
     let mut registry = Registry::default();
     let metrics = Arc::new(PublishMetrics::register(&mut registry));
     let health = Health::default();
+    let writing = ["broker", "publisher"].map(|name| health.critical(name));
     App {
-        publisher: publisher::channel(1, Duration::ZERO, metrics).0,
+        publisher: publisher::channel(1, Duration::ZERO, writing[1].clone(), metrics).0,
         tail: Tail::new(&TailSettings::default()),
-        writing: ["broker", "publisher"].map(|name| health.critical(name)),
+        writing,
         following: health.degrading("tail"),
         read_model: read_model::tests::empty().await,
         accepted: Visibility::register(&mut registry).1,

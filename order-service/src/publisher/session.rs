@@ -51,7 +51,7 @@ impl SessionSettings {
             set_default(&mut config, name, &timeout);
         }
         config.set("transactional.id", self.id_of(number));
-        // Longer than a batch gathers; what is complete is flushed.
+        // Longer than a transaction gathers; its commit begins with a flush.
         set_default(&mut config, "linger.ms", "100");
         config.create()
     }
@@ -93,8 +93,8 @@ impl<'a> Session<'a> {
     /// for its successor to settle.
     ///
     /// A transaction costs by the partitions it touches, so all of its orders go to one, by turns.
-    pub(super) fn begin(&mut self, turn: usize) -> KafkaResult<Transaction<'_, 'a>> {
-        let partition = self.orders_partition(turn);
+    pub(super) fn begin(&mut self, number: usize) -> KafkaResult<Transaction<'_, 'a>> {
+        let partition = self.orders_partition(number);
         self.producer.begin_transaction()?;
         crash_point("order::begun");
         Ok(Transaction {
@@ -103,7 +103,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    fn orders_partition(&mut self, turn: usize) -> i32 {
+    fn orders_partition(&mut self, number: usize) -> i32 {
         let orders = &self.settings.topics.orders;
         let all = usize::try_from(orders.partitions).unwrap_or(0);
         if self.writable.len() < all && self.asked.elapsed() >= ASK_AGAIN {
@@ -112,7 +112,7 @@ impl<'a> Session<'a> {
             }
             self.asked = Instant::now();
         }
-        let at = turn % self.writable.len().max(1);
+        let at = number % self.writable.len().max(1);
         self.writable.get(at).copied().unwrap_or(0)
     }
 }
@@ -126,7 +126,7 @@ pub(super) struct Transaction<'s, 'a> {
 
 impl Transaction<'_, '_> {
     /// The publication's partitions are registered with the coordinator at once; its records
-    /// leave with [`Self::commit`].
+    /// leave with [`Self::commit`] at the latest.
     pub(super) fn send(&self, publication: &Publication, deadline: Instant) -> KafkaResult<()> {
         let topics = &self.session.settings.topics;
         let headers = || record_headers(PRODUCER, &publication.trace_parent);
@@ -164,9 +164,15 @@ impl Transaction<'_, '_> {
                     std::thread::sleep(LOOK);
                     record = back;
                 }
-                Err((error, _)) => return Err(error),
+                Err((error, _)) => return Err(self.fatal_error().unwrap_or(error)),
             }
         }
+    }
+
+    /// After it, a record is refused without saying what it was.
+    fn fatal_error(&self) -> Option<KafkaError> {
+        let (code, _) = self.session.producer.client().fatal_error()?;
+        Some(KafkaError::MessageProduction(code))
     }
 
     pub(super) fn commit(self, deadline: Instant) -> KafkaResult<()> {

@@ -3,7 +3,7 @@
 use prometheus_client::registry::Registry;
 use rdkafka::Message;
 use rdkafka::consumer::{Consumer, StreamConsumer};
-use rdkafka::mocking::MockCluster;
+use rdkafka::mocking::{MockCluster, MockCoordinator};
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
@@ -38,7 +38,8 @@ fn order() -> Order {
     Order::decode(fixture).unwrap()
 }
 
-async fn appears(kafka: &KafkaSettings, topics: &Topics, order: OrderId) {
+/// Waits for as many copies of its delta.
+async fn appears(kafka: &KafkaSettings, topics: &Topics, order: OrderId, copies: usize) {
     let mut config = kafka.consumer("test");
     let consumer: StreamConsumer = config.set("group.id", "test").create().unwrap();
     let mut partitions = TopicPartitionList::new();
@@ -46,12 +47,11 @@ async fn appears(kafka: &KafkaSettings, topics: &Topics, order: OrderId) {
     partitions.add_partition_range(&deltas.name, 0, deltas.partitions - 1);
     partitions.set_all_offsets(Offset::Beginning).unwrap();
     consumer.assign(&partitions).unwrap();
-    loop {
+    let mut found = 0;
+    while found < copies {
         let record = consumer.recv().await.unwrap();
         let delta = Delta::decode(record.payload().unwrap()).unwrap();
-        if delta.order_id == order {
-            return;
-        }
+        found += usize::from(delta.order_id == order);
     }
 }
 
@@ -67,6 +67,52 @@ fn cluster() -> Cluster {
     cluster
 }
 
+/// Each producer has its coordinator on another broker; the second one leads no partition.
+fn cluster_of_two() -> Cluster {
+    let (cluster, topics) = (MockCluster::new(2).unwrap(), Topics::default());
+    for topic in [&topics.orders, &topics.catalog_deltas] {
+        cluster
+            .create_topic(&topic.name, topic.partitions, 1)
+            .unwrap();
+        for partition in 0..topic.partitions {
+            cluster
+                .partition_leader(&topic.name, partition, Some(1))
+                .unwrap();
+        }
+    }
+    for (id, broker) in [("test", 1), ("test.1", 2)] {
+        let id = MockCoordinator::Transaction(id.to_owned());
+        cluster.coordinator(id, broker).unwrap();
+    }
+    cluster
+}
+
+fn kafka(cluster: &Cluster) -> KafkaSettings {
+    KafkaSettings {
+        bootstrap_servers: cluster.bootstrap_servers(),
+        ..KafkaSettings::default()
+    }
+}
+
+fn session(kafka: &KafkaSettings) -> SessionSettings {
+    SessionSettings {
+        client: kafka.producer("test"),
+        transactional_id: "test".to_owned(),
+        publisher: PublisherSettings::default(),
+        topics: Topics::default(),
+    }
+}
+
+fn metrics() -> Arc<PublishMetrics> {
+    Arc::new(PublishMetrics::register(&mut Registry::default()))
+}
+
+async fn within_a_minute<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), work)
+        .await
+        .unwrap()
+}
+
 struct Scene {
     cluster: Cluster,
     kafka: KafkaSettings,
@@ -79,36 +125,24 @@ struct Scene {
 impl Scene {
     /// A publisher that has published.
     async fn on(cluster: Cluster) -> Self {
-        let topics = Topics::default();
-        let kafka = KafkaSettings {
-            bootstrap_servers: cluster.bootstrap_servers(),
-            ..KafkaSettings::default()
-        };
-        let metrics = Arc::new(PublishMetrics::register(&mut Registry::default()));
-        let (publisher, jobs) = channel(10, PATIENCE, Arc::clone(&metrics));
+        let (kafka, metrics) = (kafka(&cluster), metrics());
+        let health = Health::default().critical("publisher");
+        let (publisher, jobs) = channel(10, PATIENCE, health.clone(), Arc::clone(&metrics));
         let stop = CancellationToken::new();
         let worker = Worker {
             jobs,
-            settings: SessionSettings {
-                client: kafka.producer("test"),
-                transactional_id: "test".to_owned(),
-                publisher: PublisherSettings::default(),
-                topics: topics.clone(),
-            },
-            health: Health::default().critical("publisher"),
+            settings: session(&kafka),
+            health,
             metrics,
             traces: Traces::default(),
             stop: stop.clone(),
         };
         let thread = tokio::task::spawn_blocking(move || worker.run());
-        let published = async { while publisher.publish(publication()).await.is_err() {} };
-        tokio::time::timeout(Duration::from_secs(60), published)
-            .await
-            .unwrap();
+        within_a_minute(async { while publisher.publish(publication()).await.is_err() {} }).await;
         Self {
             cluster,
             kafka,
-            topics,
+            topics: Topics::default(),
             publisher,
             stop,
             thread,
@@ -125,10 +159,11 @@ impl Scene {
     }
 
     async fn appears(&self, order: OrderId) {
-        let found = appears(&self.kafka, &self.topics, order);
-        tokio::time::timeout(Duration::from_secs(60), found)
-            .await
-            .unwrap();
+        within_a_minute(appears(&self.kafka, &self.topics, order, 1)).await;
+    }
+
+    async fn appears_twice(&self, order: OrderId) {
+        within_a_minute(appears(&self.kafka, &self.topics, order, 2)).await;
     }
 
     async fn stops(self) {
@@ -185,4 +220,76 @@ async fn a_partition_of_orders_without_a_leader_stops_nothing() {
         assert_eq!(scene.publisher.publish(published).await, Ok(()));
     }
     scene.stops().await;
+}
+
+/// A broker that crashed may have left out how both ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_one_producer_the_other_waits_and_sends_its_last_transaction_again() {
+    let scene = Scene::on(cluster_of_two()).await;
+    let first = publication();
+    let mut committed = first.delta.order_id;
+    assert_eq!(scene.publisher.publish(first).await, Ok(()));
+    scene.cluster.broker_down(2).unwrap();
+    // Each second turn is that of the producer that has lost its coordinator.
+    let lost = within_a_minute(async {
+        loop {
+            let sent = publication();
+            let order = sent.delta.order_id;
+            match scene.publisher.publish(sent).await {
+                Ok(()) => committed = order,
+                Err(error) => break (order, error),
+            }
+        }
+    });
+    let (lost, error) = lost.await;
+    assert_eq!(error, PublishError::OutcomeUnknown);
+    let answer = scene.publisher.publish(publication()).await;
+    assert_eq!(answer, Err(PublishError::NotSent));
+    scene.cluster.broker_up(2).unwrap();
+    scene.appears(lost).await;
+    scene.appears_twice(committed).await;
+    scene.stops().await;
+}
+
+#[test]
+fn a_rival_is_recognized_while_orders_still_gather() {
+    let cluster = cluster();
+    let settings = session(&kafka(&cluster));
+    let mut session = settings.open(0, Duration::from_secs(10)).unwrap();
+    let fenced = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+    cluster.request_errors(RDKafkaApiKey::AddPartitionsToTxn, &[fenced]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let transaction = session.begin(0).unwrap();
+    let error = loop {
+        assert!(Instant::now() < deadline);
+        if let Err(error) = transaction.send(&publication(), deadline) {
+            break error;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    assert!(super::session::is_fenced(&error), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_told_that_the_outcome_is_unknown_finds_the_publisher_away() {
+    let health = Health::default().critical("publisher");
+    health.up();
+    let (publisher, mut jobs) = channel(1, PATIENCE, health.clone(), metrics());
+    let sending = async {
+        let job = jobs.recv().await.unwrap();
+        assert!(job.claim());
+        job
+    };
+    let (answer, _job) = tokio::join!(publisher.publish(publication()), sending);
+    assert_eq!(answer, Err(PublishError::OutcomeUnknown));
+    assert!(!health.is_up());
+}
+
+#[tokio::test]
+async fn a_publisher_that_has_ended_sends_nothing() {
+    let health = Health::default().critical("publisher");
+    let (publisher, jobs) = channel(1, PATIENCE, health, metrics());
+    drop(jobs);
+    let answer = publisher.publish(publication()).await;
+    assert_eq!(answer, Err(PublishError::NotSent));
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Job;
 use super::queue::Queue;
-use super::session::{Session, SessionSettings, is_fenced};
+use super::session::{Session, SessionSettings, Transaction, is_fenced};
 use crate::metrics::PublishMetrics;
 
 /// How long the coordinator may take to settle an earlier session.
@@ -28,7 +28,7 @@ const PRODUCERS: usize = 2;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublisherStopped {
     #[error(
-        "another instance runs under the same instance id (`{0}`): give each instance its own `instance_id`"
+        "another instance runs under the same instance id (its transactional id is `{0}` too): give each instance its own `instance_id`"
     )]
     SameInstanceId(String),
     #[error("the publisher has no clock: {0}")]
@@ -56,7 +56,6 @@ impl Worker {
             settings: &self.settings,
             producers: Default::default(),
             turn: 0,
-            attempts: 0,
             rivals: Rivals::default(),
             health: &self.health,
             metrics: &self.metrics,
@@ -77,11 +76,14 @@ impl Worker {
 #[derive(Default)]
 struct Producer<'a> {
     session: Option<Session<'a>>,
+    /// Its own count, so that it comes to each partition: only a producer itself can end what a
+    /// broker that crashed has left open there.
+    transactions: usize,
     /// The last transaction. Its end may not be in the topics yet.
     last: Vec<Job>,
     /// Sent, and not known to be committed. A broker that crashed may leave out how their
-    /// transaction ended; the next one of this producer then decides for their records, so it has
-    /// all of them again: otherwise half of an order could appear.
+    /// transaction ended; the next one of this producer there then decides for their records, so
+    /// it has all of them again: otherwise half of an order could appear.
     in_doubt: Vec<Job>,
 }
 
@@ -90,7 +92,6 @@ struct Commits<'a> {
     producers: [Producer<'a>; PRODUCERS],
     /// Whose turn it is.
     turn: usize,
-    attempts: usize,
     rivals: Rivals,
     health: &'a Dependency,
     metrics: &'a PublishMetrics,
@@ -151,57 +152,34 @@ impl Commits<'_> {
     }
 
     /// Commits what is in doubt, with those who come to `queue` in time, and answers them all.
-    fn transact(&mut self, deadline: Instant, queue: Option<&mut Queue>) -> KafkaResult<()> {
-        let producer = &self.producers[self.turn];
-        if producer.session.is_none() || producer.in_doubt.is_empty() {
-            return Ok(());
-        }
-        self.attempts = self.attempts.wrapping_add(1);
-        self.write(deadline, queue).inspect_err(|_| {
-            self.metrics.aborted.inc();
-        })?;
-        crash_point("order::answering");
-        let producer = &mut self.producers[self.turn];
-        producer.in_doubt.iter_mut().for_each(Job::acknowledge);
-        producer.last = std::mem::take(&mut producer.in_doubt);
-        Ok(())
-    }
-
-    /// What comes first is on its way to its partitions while others still come.
-    fn write(&mut self, deadline: Instant, mut queue: Option<&mut Queue>) -> KafkaResult<()> {
+    fn transact(&mut self, deadline: Instant, mut queue: Option<&mut Queue>) -> KafkaResult<()> {
         let Producer {
             session: Some(session),
+            transactions,
+            last,
             in_doubt: jobs,
-            ..
         } = &mut self.producers[self.turn]
         else {
             return Ok(());
         };
-        let transaction = session.begin(self.attempts)?;
-        for job in jobs.iter() {
-            transaction.send(&job.publication, deadline)?;
+        if jobs.is_empty() {
+            return Ok(());
         }
-        if let Some(queue) = &mut queue {
-            queue.gather(jobs.len(), |job| {
-                if !job.claim() {
-                    return Ok(());
-                }
-                let sent = transaction.send(&job.publication, deadline);
-                jobs.push(job);
-                sent
-            })?;
-        }
-        let trace_parents = jobs.iter().map(|job| &job.publication.trace_parent);
-        let orders = trace_parents.filter_map(|each| traces::sampled_at(each));
-        let span = self.traces.batch("send orders", jobs.len(), orders);
-        let begun = Instant::now();
-        let committed = transaction.commit(deadline);
-        traces::end(span, &committed);
-        committed?;
-        self.metrics.committed(jobs.len(), begun.elapsed());
+        *transactions = transactions.wrapping_add(1);
+        let written = session.begin(*transactions).and_then(|transaction| {
+            send(&transaction, jobs, deadline, queue.as_deref_mut())?;
+            commit(transaction, jobs, deadline, self.traces)
+        });
+        let took = written.inspect_err(|_| {
+            self.metrics.aborted.inc();
+        })?;
+        self.metrics.committed(jobs.len(), took);
         if let Some(queue) = queue {
-            queue.answered(jobs.len(), begun.elapsed());
+            queue.answered(jobs.len(), took);
         }
+        crash_point("order::answering");
+        jobs.iter_mut().for_each(Job::acknowledge);
+        *last = std::mem::take(jobs);
         Ok(())
     }
 
@@ -225,6 +203,7 @@ impl Commits<'_> {
         Ok(())
     }
 
+    /// It was that of the producer whose turn it is.
     fn lose_session(&mut self, error: &KafkaError, age: Duration) -> Result<(), PublisherStopped> {
         let first = self.producers[self.turn]
             .in_doubt
@@ -234,15 +213,15 @@ impl Commits<'_> {
             %error,
             order_id = first.map(|order| display(order.delta.order_id)),
             trace_id = first.map(|order| trace_id(&order.trace_parent)),
-            "producer session lost; what it had not committed is sent again"
+            "producer sessions lost; what they had not committed, and what each had committed last, is sent again"
         );
         self.metrics.lost_sessions.inc();
+        self.health.down(error.to_string());
         // What has become of the broker, the other producer would find out only at its turn.
         for producer in &mut self.producers {
             producer.session = None;
             producer.in_doubt.append(&mut producer.last);
         }
-        self.health.down(error.to_string());
         // Beyond the timeout it was the coordinator that fenced us, not a rival.
         let timeout = Duration::from_millis(self.settings.publisher.transaction_timeout_ms);
         if is_fenced(error) && age < timeout && self.rivals.fenced_too_often(Instant::now()) {
@@ -251,6 +230,46 @@ impl Commits<'_> {
         }
         Ok(())
     }
+}
+
+/// The partitions of what comes first are registered while others still come.
+fn send(
+    transaction: &Transaction<'_, '_>,
+    jobs: &mut Vec<Job>,
+    deadline: Instant,
+    queue: Option<&mut Queue>,
+) -> KafkaResult<()> {
+    for job in jobs.iter() {
+        transaction.send(&job.publication, deadline)?;
+    }
+    let Some(queue) = queue else {
+        return Ok(());
+    };
+    queue.gather(jobs.len(), |job| {
+        if !job.claim() {
+            return Ok(());
+        }
+        let sent = transaction.send(&job.publication, deadline);
+        jobs.push(job);
+        sent
+    })
+}
+
+/// How long it took. Who joined may wait longer than those it began with.
+fn commit(
+    transaction: Transaction<'_, '_>,
+    jobs: &[Job],
+    deadline: Instant,
+    traces: &Traces,
+) -> KafkaResult<Duration> {
+    let deadline = jobs.iter().map(Job::deadline).fold(deadline, Instant::max);
+    let trace_parents = jobs.iter().map(|job| &job.publication.trace_parent);
+    let orders = trace_parents.filter_map(|each| traces::sampled_at(each));
+    let span = traces.batch("send orders", jobs.len(), orders);
+    let begun = Instant::now();
+    let committed = transaction.commit(deadline);
+    traces::end(span, &committed);
+    committed.map(|()| begun.elapsed())
 }
 
 /// When rivals fenced us, within the last minute.

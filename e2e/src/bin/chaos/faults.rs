@@ -63,7 +63,7 @@ impl Faults {
             Kind::Sink => &pair.sink.process,
             Kind::Broker => &pair.brokers[fault.pick % pair.brokers.len()],
             Kind::Coordinator => {
-                let producer = transactional_id(fault.pick % 2);
+                let producer = transactional_id(fault.pick);
                 broker(pair.cluster.coordinator_of(&producer).await?)
             }
             Kind::Controller => broker(pair.cluster.controller().await?),

@@ -69,9 +69,13 @@ impl Stack {
     }
 }
 
-/// The transactional producer of an order-service, by the instance's place.
-pub(crate) fn transactional_id(place: usize) -> String {
-    format!("order-service-{}", instance_id(place))
+/// One of the two transactional producers of one of the two order-services.
+pub(crate) fn transactional_id(pick: usize) -> String {
+    let first = format!("order-service-{}", instance_id(pick % 2));
+    match pick / 2 % 2 {
+        0 => first,
+        _ => format!("{first}.1"),
+    }
 }
 
 fn instance_id(place: usize) -> String {
