@@ -71,10 +71,8 @@ impl Decoder {
             let json: &RawValue = first_value(bytes)?;
             return schemaless_record(json.get());
         }
-        if let Some((schema, json)) = self.like_the_last(bytes) {
-            let value = payload::convert(&schema, json, self.rules)?;
-            let schema = Some(schema);
-            return Ok(Some(Record { schema, value }));
+        if let Some(record) = self.like_the_last(bytes) {
+            return Ok(Some(record));
         }
         let envelope = envelope(bytes)?;
         if envelope.schema.get() == "null" {
@@ -89,14 +87,17 @@ impl Decoder {
         }))
     }
 
-    /// The payload of an envelope that begins like the last one.
-    fn like_the_last<'b>(&self, bytes: &'b [u8]) -> Option<(Arc<Schema>, &'b str)> {
+    /// A record whose envelope begins like the last one and ends with its payload. `None` also
+    /// where that cannot be converted: a look at the whole envelope says why.
+    fn like_the_last(&self, bytes: &[u8]) -> Option<Record> {
         let last = self.last.as_ref()?;
         let rest = bytes.strip_prefix(&*last.bytes)?;
-        let json = first_value::<&RawValue>(rest).ok()?.get();
-        let behind = rest.get(offset(json, rest) + json.len()..)?;
-        let closed = behind.trim_ascii_start().starts_with(b"}");
-        closed.then(|| (Arc::clone(&last.schema), json))
+        let json = rest.trim_ascii_end().strip_suffix(b"}")?;
+        let value = payload::read(&last.schema, std::str::from_utf8(json).ok()?, self.rules);
+        Some(Record {
+            schema: Some(Arc::clone(&last.schema)),
+            value: value.ok()?,
+        })
     }
 
     fn schema(&mut self, json: &str) -> Result<Arc<Schema>, ConvertError> {

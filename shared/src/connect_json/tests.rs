@@ -569,6 +569,32 @@ fn a_record_is_read_the_same_whatever_was_read_before() {
         r#"{"schema":{"type":"int64"},"payload":null}"#,
         r#"{"schema":null,"payload":null}"#,
     ];
+    are_read_alone_as_after_each_other(&records.map(str::to_owned));
+}
+
+#[test]
+fn a_struct_is_read_the_same_whatever_was_read_before() {
+    let payloads = [
+        r#"{"a":1}}"#,
+        r#" {"a":2} } behind"#,
+        r#"{"a":3}"#,
+        r#"{"a":4}}}"#,
+        r#"{"a":5},"more":6}"#,
+        r#"{"a":7},"payload":{"a":8}}"#,
+        r#"{"b":{"}":"}"},"a":9}}"#,
+        r#"{"a":1,"b":"\x"}}"#,
+        r#"{"a":1,}}"#,
+        r#"{"a":"text"}}"#,
+        r#"{}}"#,
+        r#"[1]}"#,
+        r#"}"#,
+    ];
+    let schema = one_field(r#"{"type":"int32","field":"a"}"#);
+    let record = |payload| format!(r#"{{"schema":{schema},"payload":{payload}"#);
+    are_read_alone_as_after_each_other(&payloads.map(record));
+}
+
+fn are_read_alone_as_after_each_other(records: &[String]) {
     let describe = |read: Result<Option<Record>, ConvertError>| match read {
         Ok(record) => format!("{record:?}"),
         Err(error) => error.to_string(),

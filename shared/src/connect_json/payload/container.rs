@@ -96,7 +96,9 @@ pub(super) fn structure(
             "Structs should be encoded as JSON objects, but found {found}"
         )));
     };
-    let slots = serde_json::Deserializer::from_str(json).deserialize_map(Slots { fields })?;
+    let mut json = serde_json::Deserializer::from_str(json);
+    let slots = json.deserialize_map(Slots { fields })?;
+    json.end()?;
     let mut values = Vec::with_capacity(fields.len());
     for (field, slot) in fields.iter().zip(slots) {
         let json = slot.map_or("null", RawValue::get);
