@@ -26,6 +26,7 @@ pub use common::ErrorLog;
 pub use definitions::{Definition, definitions, definitions_of};
 pub use reader::{ConfigErrors, Fault};
 pub use source::{Columns, Mode, NumericMapping, SourceConfig, TableSelection};
+pub(crate) use tables::BATCH_RECORDS;
 
 use self::reader::Reader;
 use crate::dialect::Quoting;

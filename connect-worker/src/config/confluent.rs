@@ -79,7 +79,7 @@ fn rules(reader: &mut Reader<'_>, maker: Maker) -> TableRules {
         evolve: reader.flag("auto.evolve", false),
         delete: reader.flag("delete.enabled", false),
         on_tombstone: OnTombstone::Refuse,
-        batch_size: reader.number("batch.size", tables::LARGEST_STATEMENT),
+        batch_size: reader.number("batch.size", tables::BATCH_RECORDS),
         fields: tables::whitelist(reader, "fields.whitelist"),
         quoting: Quoting::Always,
         kinds: tables::table_kinds(reader),

@@ -92,7 +92,7 @@ fn rules(reader: &mut Reader<'_>) -> TableRules {
         evolve,
         delete: reader.flag("delete.enabled", false),
         on_tombstone: OnTombstone::Skip,
-        batch_size: reader.number("batch.size", tables::LARGEST_STATEMENT),
+        batch_size: reader.number("batch.size", tables::BATCH_RECORDS),
         fields: tables::field_patterns(reader),
         quoting: if quote {
             Quoting::Always

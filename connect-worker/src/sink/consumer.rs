@@ -7,10 +7,8 @@ use regex::Regex;
 use shared::kafka::{BatchConsumer, BatchLimits, KafkaSettings, set_default};
 
 use super::task::TaskId;
-use crate::config::SinkConfig;
+use crate::config::{BATCH_RECORDS, InsertMode, SinkConfig};
 
-/// Records per batch, and so per transaction.
-const BATCH_RECORDS: usize = 1_024;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// As Java's consumer has it for subscriptions by pattern.
 const INTERNAL: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
@@ -29,7 +27,11 @@ pub(super) fn subscribe(
         .set("group.id", format!("connect-{}", task.connector))
         // Connect's default.
         .set("isolation.level", "read_uncommitted");
-    let mut records = BATCH_RECORDS;
+    let mut records = match config.tables.insert_mode {
+        InsertMode::Insert | InsertMode::Upsert => BATCH_RECORDS,
+        // Each row is a statement: its transaction would hold rows for long.
+        InsertMode::Update => BATCH_RECORDS / 4,
+    };
     for (key, value) in &config.consumer {
         match key.as_str() {
             "max.poll.records" => records = value.parse().unwrap_or(records),

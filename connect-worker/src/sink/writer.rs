@@ -200,13 +200,13 @@ impl Writer {
             (Change::Delete, _) => self.dialect.delete(target, rows.len()),
         };
         let mut values = Vec::with_capacity(rows.len() * target.columns.len());
+        let mut columns: Vec<_> = target.columns.iter().enumerate().collect();
+        if update {
+            columns.sort_by_key(|(_, column)| column.is_key);
+        }
         for row in rows {
-            let mut pairs: Vec<_> = row.values.iter().zip(&target.columns).collect();
-            if update {
-                pairs.sort_by_key(|(_, column)| column.is_key);
-            }
-            for (value, column) in pairs {
-                values.push(self.binder.bind(value, column)?);
+            for &(index, column) in &columns {
+                values.push(self.binder.bind(&row.values[index], column)?);
             }
         }
         let backend = self.dialect.backend();
