@@ -34,7 +34,7 @@ const SQLITE_CANTOPEN: &str = "14";
 
 /// Statements kept prepared per connection. Multi-row statements are long, and their texts
 /// differ by the number of rows.
-const PREPARED: usize = 64;
+const PREPARED: usize = 96;
 
 /// A pool that connects when first used, so that a service starts without its database.
 ///

@@ -1,6 +1,6 @@
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult};
-use shared::contract::{ProductId, Timestamp};
+use shared::contract::{ProductId, Status, Timestamp};
 
 use super::{lists, pieces};
 use crate::entities::{Entry, EntryKind, Reference, StockLedger};
@@ -14,6 +14,9 @@ const COLUMNS: [StockLedger; 7] = [
     StockLedger::Reason,
     StockLedger::DecidedAt,
 ];
+
+/// Kind, status and reason of a confirmed reservation.
+const CONFIRMED: [&str; 3] = ["'reserve'", "'CONFIRMED'", "NULL"];
 
 /// A place in a product's ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +67,9 @@ pub async fn insert_entries(
     entries: &[Entry],
 ) -> Result<(), DbErr> {
     let backend = transaction.get_database_backend();
-    for entries in pieces(entries) {
+    // In a statement of its own each, so that their texts stay few.
+    let (confirmed, others): (Vec<_>, Vec<_>) = entries.iter().partition(|e| is_confirmed(e));
+    for entries in pieces(&confirmed).chain(pieces(&others)) {
         let statement = Query::insert()
             .into_table(StockLedger::Table)
             .columns(COLUMNS)
@@ -135,15 +140,31 @@ async fn all(db: &impl ConnectionTrait, statement: &SelectStatement) -> Result<V
         .collect()
 }
 
-/// In the order of [`COLUMNS`].
+/// In the order of [`COLUMNS`]. What nearly all rows of a busy batch have in common is a part of the
+/// statement's text: binding it takes a tenth of MariaDB's time.
 fn values(entry: &Entry, backend: DbBackend) -> [Expr; 7] {
+    let [kind, status, reason] = if is_confirmed(entry) {
+        CONFIRMED.map(Expr::cust)
+    } else {
+        [
+            entry.kind.into(),
+            entry.status.map(Status::as_str).into(),
+            entry.reason.as_deref().into(),
+        ]
+    };
     [
         entry.reference.as_str().into(),
-        entry.kind.into(),
+        kind,
         entry.product_id.into(),
         entry.delta.into(),
-        entry.status.map(|status| status.as_str()).into(),
-        entry.reason.as_deref().into(),
+        status,
+        reason,
         entry.decided_at.to_value(backend).into(),
     ]
+}
+
+fn is_confirmed(entry: &Entry) -> bool {
+    entry.kind == EntryKind::Reserve
+        && entry.status == Some(Status::Confirmed)
+        && entry.reason.is_none()
 }
