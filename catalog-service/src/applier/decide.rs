@@ -76,7 +76,8 @@ pub struct Plan {
 }
 
 /// Walks the deltas in their order: first come, first served.
-pub fn decide(view: View, deltas: &[Delta], now: Timestamp) -> Plan {
+pub fn decide(mut view: View, deltas: &[Delta], now: Timestamp) -> Plan {
+    view.ledger.reserve(deltas.len());
     let mut walk = Walk {
         view,
         now,

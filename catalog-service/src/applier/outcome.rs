@@ -18,9 +18,12 @@ pub(super) fn outcome(
     match decision {
         Decision::Applied(fact) | Decision::Repeated(fact) => {
             let fact = (*fact)?;
+            let own_trace = own_trace();
             let received = || consumed.headers().and_then(received_trace);
-            let trace = own_trace().unwrap_or_else(|| trace_parent(received()));
-            Some(fact_record(topics, &trace, &fact))
+            Some(match own_trace.as_deref().or_else(received) {
+                Some(trace) => fact_record(topics, trace, &fact),
+                None => fact_record(topics, &trace_parent(None), &fact),
+            })
         }
         Decision::Bad(bad) => Some(dead_letter(
             &topics.dead_letters.name,

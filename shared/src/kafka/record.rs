@@ -68,15 +68,12 @@ pub fn trace_id(trace_parent: &str) -> &str {
 
 /// `version-trace-span-flags`, in lower case; no id is all zeros, and no version `ff`.
 pub(crate) fn is_trace_parent(text: &str) -> bool {
-    let is_hex = |part: &str| part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let mut parts = text.split('-');
-    let lengths = [2, 32, 16, 2];
-    let well_formed = lengths.into_iter().all(|length| {
-        parts
-            .next()
-            .is_some_and(|part| part.len() == length && is_hex(part))
-    }) && parts.next().is_none();
-    let is_zero = |id: &str| id.bytes().all(|b| b == b'0');
+    let well_formed = text.len() == 55
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            2 | 35 | 52 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        });
+    let is_zero = |id: &str| id.bytes().all(|byte| byte == b'0');
     well_formed && !text.starts_with("ff") && !is_zero(&text[3..35]) && !is_zero(&text[36..52])
 }
 
