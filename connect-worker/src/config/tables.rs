@@ -9,9 +9,9 @@ use super::reader::Reader;
 use super::{FieldFilter, InsertMode, KeyMode, TableKinds, TimeZones, TimestampFields};
 use crate::transforms::whole;
 
-/// Records per batch, and so per transaction, where `max.poll.records` does not say; rows per
-/// statement where `batch.size` does not. A commit costs the database, and one of offsets Kafka,
-/// as much for few as for many.
+/// Records per batch, and so per transaction, where `max.poll.records` does not say (fewer for
+/// updates); rows per statement where `batch.size` does not. A commit costs the database, and one of
+/// offsets Kafka, as much for few as for many.
 pub(crate) const BATCH_RECORDS: usize = 4_096;
 
 pub(super) const INSERT_MODES: [(&str, InsertMode); 3] = [

@@ -29,6 +29,16 @@ fn parse(class: &str, more: &[(&str, &str)]) -> Result<SinkConfig, String> {
 }
 
 #[test]
+fn the_batch_size_that_is_told_is_the_one_that_holds() {
+    for class in [Class::DebeziumSink, Class::ConfluentSink, Class::AivenSink] {
+        let keys = definitions(class);
+        let told = keys.into_iter().find(|key| key.name == "batch.size");
+        let told = told.and_then(|key| key.default_value);
+        assert_eq!(told, Some(BATCH_RECORDS.to_string()), "{class:?}");
+    }
+}
+
+#[test]
 fn the_orders_sink_is_read_with_its_placeholders_filled_in() {
     let json = include_str!("../../../connectors/orders-sink.json");
     let connector: serde_json::Value = serde_json::from_str(json).unwrap();

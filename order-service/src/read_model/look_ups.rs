@@ -1,4 +1,4 @@
-//! Orders by their ids. While some are looked up, whoever else asks waits; together they are the
+//! Orders by their ids. While enough are looked up, whoever else asks waits; together they are the
 //! next query, which costs hardly more than one for a single order. There is no timer: the batching
 //! clocks itself.
 
@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::{OrderRow, Orders, PATIENCE, ReadError, column, in_time, select_orders};
 use crate::known_order::KnownOrder;
 
-/// Queries at a time: the database has the next one while the last one's rows are read.
-const QUERIES: usize = 2;
+/// Queries at a time, as the pool has connections where the settings do not say: one query reads its
+/// rows one after the other, and where they are on the disk, several wait for it side by side.
+const QUERIES: usize = 8;
 /// Orders of one query; a power of two, as the lists of ids are.
 const LARGEST_QUERY: usize = 64;
 /// Beyond it, who asks waits to be let in.

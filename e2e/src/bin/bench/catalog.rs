@@ -101,9 +101,7 @@ impl Bare {
         for batch in reserved.chunks(BATCH) {
             self.stock -= i64::try_from(batch.len() / PRODUCTS)?;
             let transaction = self.db.begin().await?;
-            for part in batch.chunks(rows::PER_STATEMENT) {
-                transaction.execute_raw(ledger(part)).await?;
-            }
+            transaction.execute_raw(ledger(batch)).await?;
             transaction.execute_raw(stock(self.stock)?).await?;
             transaction.commit().await?;
         }
@@ -125,19 +123,18 @@ fn ledger(reserved: &[(OrderId, ProductId)]) -> Statement {
         "reason",
         "decided_at",
     ];
+    /// As the service writes it.
+    const CONFIRMED: &str = "?, 'reserve', ?, ?, 'CONFIRMED', NULL, ?";
     let now = Timestamp::now().to_value(DbBackend::MySql);
-    let rows = reserved.iter().map(|(order, product)| -> [Value; 7] {
+    let rows = reserved.iter().map(|(order, product)| -> [Value; 4] {
         [
             order.to_string().into(),
-            "reserve".into(),
             product.0.into(),
             (-1_i64).into(),
-            "CONFIRMED".into(),
-            None::<String>.into(),
             now.clone(),
         ]
     });
-    rows::insert("stock_ledger", COLUMNS, rows, &[])
+    rows::insert_as("stock_ledger", &COLUMNS, CONFIRMED, rows, &[])
 }
 
 /// All products, each with this quantity.

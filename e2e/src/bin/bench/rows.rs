@@ -9,8 +9,6 @@ use shared::settings::DatabaseSettings;
 
 use crate::PRODUCTS;
 
-pub(crate) const PER_STATEMENT: usize = 1_000;
-
 /// The stack's database server.
 pub(crate) fn server() -> anyhow::Result<String> {
     std::env::var("STACK_MARIADB").context("run it as `cargo xtask bench`")
@@ -90,11 +88,21 @@ pub(crate) fn insert<const N: usize>(
     rows: impl ExactSizeIterator<Item = [Value; N]>,
     update: &[&str],
 ) -> Statement {
-    let row = format!("({})", ["?"; N].join(", "));
+    insert_as(table, &columns, &["?"; N].join(", "), rows, update)
+}
+
+/// As [`insert`], of rows with this text, in which only the question marks are bound.
+pub(crate) fn insert_as<const N: usize>(
+    table: &str,
+    columns: &[&str],
+    row: &str,
+    rows: impl ExactSizeIterator<Item = [Value; N]>,
+    update: &[&str],
+) -> Statement {
     let mut sql = format!(
         "INSERT INTO {table} ({}) VALUES {}",
         columns.join(", "),
-        vec![row; rows.len()].join(", ")
+        vec![format!("({row})"); rows.len()].join(", ")
     );
     if !update.is_empty() {
         let update: Vec<_> = update

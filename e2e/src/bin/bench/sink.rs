@@ -24,6 +24,8 @@ const DATABASE: &str = "test_bench_sink";
 const PARTITIONS: usize = 6;
 /// Orders in a row on one partition: all of a transaction go to one.
 const TRANSACTION: usize = 100;
+/// As connect-worker's batches.
+const BATCH: usize = 4_096;
 /// In the order of their turns.
 const WRITERS: [&str; 5] = [
     "bare upserts, one connection",
@@ -98,7 +100,7 @@ impl Place {
         let orders = (0..self.records).map(rows::order);
         let orders: Vec<_> = orders.collect::<Result<_, _>>()?;
         let begun = Instant::now();
-        for part in orders.chunks(rows::PER_STATEMENT) {
+        for part in orders.chunks(BATCH) {
             let transaction = self.db.begin().await?;
             transaction.execute_raw(rows::upsert_orders(part)).await?;
             transaction.commit().await?;
