@@ -178,6 +178,10 @@ impl Audit {
         let nothing = Rows::default();
         let mut closed = 0;
         for case in cases {
+            // It may be among them twice: closed, and opened anew since.
+            if !book.open.contains_key(&case.key) {
+                continue;
+            }
             let rows = rows.get(&case.key).unwrap_or(&nothing);
             match judge(case.key.1, &case.records, rows, case.followed) {
                 Verdict::Open => continue,

@@ -65,8 +65,8 @@ pub(super) fn judge(
     if open { Open } else { Settled }
 }
 
-/// A transaction's records are seen together. An order of before the console's start is in the
-/// database by the time it matters.
+/// A transaction's records are seen together. An order of before the console's start is only ever
+/// seen in the database; any other may be there before it is seen on its topic.
 fn atomic(records: &Records, rows: &Rows, followed: Duration) -> Verdict {
     let order = records.order.as_ref().or(rows.order.as_ref());
     match (order, &records.delta) {
@@ -81,6 +81,7 @@ fn atomic(records: &Records, rows: &Rows, followed: Duration) -> Verdict {
                 ),
             )
         }
+        (Some(_), Some(_)) if records.order.is_none() && followed < TOGETHER => Open,
         (Some(_), Some(_)) => Settled,
         (_, None) if records.order.is_none() && followed >= ALONE => Settled,
         _ if followed < TOGETHER => Open,
@@ -284,6 +285,17 @@ mod tests {
         );
         let late = judge(DeltaKind::Reserve, &orderless, &unknown, TOGETHER);
         assert_eq!(violated(&late), Some(Invariant::Atomic));
+    }
+
+    #[test]
+    fn an_order_that_is_written_before_it_is_seen_is_waited_for() {
+        let (records, rows) = settled();
+        let unseen = Records {
+            order: None,
+            ..records
+        };
+        assert_eq!(judge(DeltaKind::Reserve, &unseen, &rows, ALONE), Open);
+        assert_eq!(judge(DeltaKind::Reserve, &unseen, &rows, TOGETHER), Settled);
     }
 
     #[test]
