@@ -16,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::{OrderRow, Orders, PATIENCE, ReadError, column, in_time, select_orders};
 use crate::known_order::KnownOrder;
 
-/// Queries at a time, as the pool has connections where the settings do not say: one query reads its
-/// rows one after the other, and where they are on the disk, several wait for it side by side.
-const QUERIES: usize = 8;
+/// Queries at a time: half of what the pool has where the settings do not say, so that lists find a
+/// connection. One query reads its rows one after the other; where they are on the disk, several wait
+/// for it side by side.
+const QUERIES: usize = 4;
 /// Orders of one query; a power of two, as the lists of ids are.
 const LARGEST_QUERY: usize = 64;
 /// Beyond it, who asks waits to be let in.
