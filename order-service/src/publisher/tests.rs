@@ -57,8 +57,8 @@ async fn appears(kafka: &KafkaSettings, topics: &Topics, order: OrderId, copies:
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 
-fn cluster() -> Cluster {
-    let (cluster, topics) = (MockCluster::new(1).unwrap(), Topics::default());
+fn cluster(brokers: i32) -> Cluster {
+    let (cluster, topics) = (MockCluster::new(brokers).unwrap(), Topics::default());
     for topic in [&topics.orders, &topics.catalog_deltas] {
         cluster
             .create_topic(&topic.name, topic.partitions, 1)
@@ -69,11 +69,8 @@ fn cluster() -> Cluster {
 
 /// Each producer has its coordinator on another broker; the second one leads no partition.
 fn cluster_of_two() -> Cluster {
-    let (cluster, topics) = (MockCluster::new(2).unwrap(), Topics::default());
+    let (cluster, topics) = (cluster(2), Topics::default());
     for topic in [&topics.orders, &topics.catalog_deltas] {
-        cluster
-            .create_topic(&topic.name, topic.partitions, 1)
-            .unwrap();
         for partition in 0..topic.partitions {
             cluster
                 .partition_leader(&topic.name, partition, Some(1))
@@ -174,7 +171,7 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_is_sent_again_though_its_request_has_been_answered() {
-    let scene = Scene::on(cluster()).await;
+    let scene = Scene::on(cluster(1)).await;
     scene.cluster.broker_down(1).unwrap();
     let order = scene.lose().await;
     scene.cluster.broker_up(1).unwrap();
@@ -184,7 +181,7 @@ async fn what_was_sent_is_sent_again_though_its_request_has_been_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_is_sent_again_though_the_service_stops() {
-    let mut scene = Scene::on(cluster()).await;
+    let mut scene = Scene::on(cluster(1)).await;
     scene.cluster.broker_down(1).unwrap();
     let order = scene.lose().await;
     scene.stop.cancel();
@@ -195,7 +192,7 @@ async fn what_was_sent_is_sent_again_though_the_service_stops() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_new_is_sent_while_something_is_in_doubt() {
-    let scene = Scene::on(cluster()).await;
+    let scene = Scene::on(cluster(1)).await;
     let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
     let request = RDKafkaApiKey::AddPartitionsToTxn;
     scene.cluster.request_errors(request, &[refusal; 1_000]);
@@ -209,7 +206,7 @@ async fn nothing_new_is_sent_while_something_is_in_doubt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_of_orders_without_a_leader_stops_nothing() {
-    let (cluster, orders) = (cluster(), Topics::default().orders);
+    let (cluster, orders) = (cluster(1), Topics::default().orders);
     cluster.partition_leader(&orders.name, 0, None).unwrap();
     let scene = Scene::on(cluster).await;
     for _ in 0..orders.partitions {
@@ -253,7 +250,7 @@ async fn with_one_producer_the_other_waits_and_sends_its_last_transaction_again(
 
 #[test]
 fn a_rival_is_recognized_while_orders_still_gather() {
-    let cluster = cluster();
+    let cluster = cluster(1);
     let settings = session(&kafka(&cluster));
     let mut session = settings.open(0, Duration::from_secs(10)).unwrap();
     let fenced = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
