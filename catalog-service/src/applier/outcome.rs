@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use rdkafka::message::Message;
 use shared::contract::Outcome;
 use shared::kafka::{OutRecord, dead_letter, received_trace, record_headers, trace_parent};
@@ -20,10 +22,9 @@ pub(super) fn outcome(
             let fact = (*fact)?;
             let own_trace = own_trace();
             let received = || consumed.headers().and_then(received_trace);
-            Some(match own_trace.as_deref().or_else(received) {
-                Some(trace) => fact_record(topics, trace, &fact),
-                None => fact_record(topics, &trace_parent(None), &fact),
-            })
+            let trace = own_trace.as_deref().or_else(received);
+            let trace = trace.map_or_else(|| Cow::from(trace_parent(None)), Cow::from);
+            Some(fact_record(topics, &trace, &fact))
         }
         Decision::Bad(bad) => Some(dead_letter(
             &topics.dead_letters.name,
