@@ -92,7 +92,8 @@ pub(crate) async fn watch_database(
 ) -> Result<(), Infallible> {
     let watch = async {
         loop {
-            match answered_within(PING, db.ping()).await {
+            let asked = db.clone();
+            match answered_within(PING, async move { asked.ping().await }).await {
                 Ok(()) => health.up(),
                 Err(error) => health.down(error.to_string()),
             }

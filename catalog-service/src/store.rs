@@ -13,7 +13,6 @@ use sea_orm::{
 };
 use shared::backoff::Backoff;
 use shared::database::filled_up;
-use tokio::time::timeout;
 
 pub use fault::Fault;
 pub use ledger::{
@@ -39,12 +38,14 @@ pub async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr
 }
 
 /// A database that is silent, on a connection that nobody closed, is broken as well.
-pub async fn answered_within<T>(
+pub async fn answered_within<T: Send + 'static>(
     limit: Duration,
-    work: impl Future<Output = Result<T, DbErr>>,
+    work: impl Future<Output = Result<T, DbErr>> + Send + 'static,
 ) -> Result<T, DbErr> {
-    let silent = |_| DbErr::Custom(format!("no answer for {} s", limit.as_secs()));
-    timeout(limit, work).await.map_err(silent).flatten()
+    let answer = shared::database::answered_within(limit, work).await;
+    answer
+        .map_err(|silence| DbErr::Custom(silence.to_string()))
+        .flatten()
 }
 
 /// How long a transaction that loses against rivals is begun again: with jitter, and not

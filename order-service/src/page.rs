@@ -27,7 +27,7 @@ pub(crate) struct ListOrders {
 }
 
 /// A checked query.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Filter {
     pub(crate) user_id: Option<UserId>,
     pub(crate) status: Option<Status>,

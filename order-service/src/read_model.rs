@@ -15,7 +15,9 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbErr, DeriveIden, FromQueryResult, QueryResult,
 };
 use shared::contract::{Order, OrderId, UserId};
+use shared::database::answered_within;
 use shared::http::Dependency;
+use tokio::time::timeout;
 
 use crate::known_order::{Decision, KnownOrder};
 use crate::page::{Cursor, Filter, Found};
@@ -98,7 +100,8 @@ impl ReadModel {
     }
 
     pub(crate) async fn order(&self, id: OrderId) -> Result<Option<KnownOrder>, ReadError> {
-        self.within(PATIENCE, self.asking.order(id)).await
+        let answer = timeout(PATIENCE, self.asking.order(id)).await;
+        self.noted(answer.unwrap_or(Err(ReadError::TimedOut)))
     }
 
     /// What a user placed with this idempotency key.
@@ -111,14 +114,16 @@ impl ReadModel {
             .and_where(column(Orders::UserId).eq(user.0))
             .and_where(column(Orders::IdempotencyKey).eq(key))
             .take();
+        let this = self.clone();
         // Late for so little patience is not yet broken.
-        in_time(KEY_PATIENCE, self.fetch(query)).await
+        in_time(KEY_PATIENCE, async move { this.fetch(query).await }).await
     }
 
     /// Orders newest first.
     pub(crate) async fn page(&self, filter: &Filter) -> Result<Found, ReadError> {
-        let walk = self.walk(filter, LOOKED_THROUGH);
-        self.within(PATIENCE, walk).await
+        let (this, filter) = (self.clone(), filter.clone());
+        let walk = async move { this.walk(&filter, LOOKED_THROUGH).await };
+        self.noted(in_time(PATIENCE, walk).await)
     }
 
     /// Looks at `left` orders at most, in growing steps: those of a status may be dense or sparse.
@@ -192,12 +197,7 @@ impl ReadModel {
             .collect()
     }
 
-    async fn within<T, E: Into<ReadError>>(
-        &self,
-        patience: Duration,
-        query: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, ReadError> {
-        let result = in_time(patience, query).await;
+    fn noted<T>(&self, result: Result<T, ReadError>) -> Result<T, ReadError> {
         match &result {
             Ok(_) | Err(ReadError::Row(_)) => self.health.up(),
             Err(error) => self.health.down(error.to_string()),
@@ -207,16 +207,18 @@ impl ReadModel {
 
     /// Keeps the readiness detail true without traffic.
     pub(crate) async fn probe(&self) {
-        // The result is in the health already.
-        drop(self.within(PATIENCE, self.database.ping()).await);
+        let database = self.database.clone();
+        let ping = in_time(PATIENCE, async move { database.ping().await }).await;
+        // The result is in the health now.
+        self.noted(ping).ok();
     }
 }
 
-async fn in_time<T, E: Into<ReadError>>(
+async fn in_time<T: Send + 'static>(
     patience: Duration,
-    query: impl Future<Output = Result<T, E>>,
+    query: impl Future<Output = Result<T, DbErr>> + Send + 'static,
 ) -> Result<T, ReadError> {
-    match tokio::time::timeout(patience, query).await {
+    match answered_within(patience, query).await {
         Ok(result) => result.map_err(Into::into),
         Err(_) => Err(ReadError::TimedOut),
     }

@@ -1,5 +1,6 @@
 //! Connections whose sessions cannot hurt the others.
 
+mod patience;
 mod pool;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 
 use crate::settings::DatabaseSettings;
 
+pub use patience::{TimedOut, answered_within};
 pub use pool::register_pool;
 
 /// MariaDB's default isolation, REPEATABLE READ, would hide rows that a rival wrote before

@@ -3,6 +3,7 @@
 
 mod auth;
 mod body;
+mod completion;
 mod dead_letters;
 mod health;
 mod metrics;

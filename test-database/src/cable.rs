@@ -1,3 +1,6 @@
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -12,6 +15,7 @@ pub struct Cable {
 enum State {
     Whole,
     Cut,
+    Held,
     Silent,
 }
 
@@ -39,6 +43,12 @@ impl Cable {
         self.state.send_replace(State::Cut);
     }
 
+    /// Nothing comes through until it is mended, and then everything does, as where a server was
+    /// frozen.
+    pub fn hold(&self) {
+        self.state.send_replace(State::Held);
+    }
+
     /// Nothing comes through any more, and no end is told so. The connections of before and of
     /// meanwhile stay like that, though others work once it is mended.
     pub fn silence(&self) {
@@ -60,12 +70,33 @@ async fn relay(listener: TcpListener, server: String, state: watch::Receiver<Sta
             let Ok(mut far) = TcpStream::connect(server).await else {
                 return;
             };
+            let (there, back) = (state.clone(), state.clone());
+            let (near_reads, near_writes) = near.split();
+            let (far_reads, far_writes) = far.split();
             tokio::select! {
                 biased;
-                _ = state.wait_for(|state| *state != State::Whole) => {}
-                _ = tokio::io::copy_bidirectional(&mut near, &mut far) => return,
+                _ = state.wait_for(|state| matches!(state, State::Cut | State::Silent)) => {}
+                _ = pass_on(near_reads, far_writes, there) => return,
+                _ = pass_on(far_reads, near_writes, back) => return,
             }
             state.wait_for(|state| *state == State::Cut).await.ok();
         });
+    }
+}
+
+/// Until one of them ends.
+async fn pass_on(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut state: watch::Receiver<State>,
+) -> io::Result<()> {
+    let mut bytes = vec![0; 16 * 1024];
+    loop {
+        let count = from.read(&mut bytes).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        state.wait_for(|state| *state != State::Held).await.ok();
+        to.write_all(&bytes[..count]).await?;
     }
 }

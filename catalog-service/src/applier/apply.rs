@@ -91,9 +91,10 @@ async fn apply_once(
     if deltas.is_empty() {
         return Ok(Vec::new());
     }
-    let work = async {
-        let transaction = store::begin(db).await?;
-        let plan = write(&transaction, deltas, look).await?;
+    let (db, deltas) = (db.clone(), deltas.to_vec());
+    let work = async move {
+        let transaction = store::begin(&db).await?;
+        let plan = write(&transaction, &deltas, look).await?;
         transaction.commit().await?;
         Ok(plan.decisions)
     };

@@ -1,15 +1,16 @@
 use std::time::Instant;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection};
+use shared::database::answered_within;
 
 use super::TIMEOUT;
 use crate::snapshot::DatabaseState;
 
 /// Whether it answers, and how fast.
 pub(super) async fn look(name: &'static str, database: &DatabaseConnection) -> DatabaseState {
-    let begun = Instant::now();
-    let ping = tokio::time::timeout(TIMEOUT, database.execute_unprepared("SELECT 1"));
-    let note = match ping.await {
+    let (begun, database) = (Instant::now(), database.clone());
+    let ping = async move { database.execute_unprepared("SELECT 1").await };
+    let note = match answered_within(TIMEOUT, ping).await {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some("it does not answer".to_owned()),

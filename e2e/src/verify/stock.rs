@@ -1,7 +1,14 @@
 use std::collections::BTreeMap;
 
+use shared::contract::{Reason, Timestamp};
+
 use super::fact::only_refused;
 use super::report::{Invariant, Report};
+use crate::database::LedgerRow;
+
+/// More than a transaction of the catalog-service takes, and its instances' clocks differ: what
+/// was decided so much later has seen what was there.
+const SEEN_WITHIN_MS: i64 = 60_000;
 
 /// What is known per product, and the adjustments that clients were told of.
 #[derive(Debug, Default)]
@@ -16,6 +23,9 @@ struct Product {
     /// `None` where `stock` has no such product.
     qty: Option<i64>,
     ledger: i64,
+    created_at: Option<Timestamp>,
+    /// When an order was last refused because there was no such product.
+    unknown_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -31,13 +41,21 @@ impl Stock {
         self.products.entry(id).or_default().qty = Some(qty);
     }
 
-    pub(super) fn moved(&mut self, product: i64, delta: i64) {
-        let ledger = &mut self.products.entry(product).or_default().ledger;
-        *ledger = ledger.saturating_add(delta);
-    }
-
-    pub(super) fn adjusted(&mut self, reference: String, delta: i64) {
-        self.adjustments.entry(reference).or_default().in_ledger = Some(delta);
+    pub(super) fn moved(&mut self, row: &LedgerRow) {
+        let product = self.products.entry(row.product_id).or_default();
+        product.ledger = product.ledger.saturating_add(row.delta);
+        let is_unknown = row.reason.as_deref() == Some(Reason::UnknownProduct.as_str());
+        match row.kind.as_str() {
+            "initial" => product.created_at = Some(row.decided_at),
+            "reserve" if is_unknown => {
+                product.unknown_at = product.unknown_at.max(Some(row.decided_at));
+            }
+            "adjust" => {
+                let adjustment = self.adjustments.entry(row.reference.clone()).or_default();
+                adjustment.in_ledger = Some(row.delta);
+            }
+            _ => {}
+        }
     }
 
     pub(super) fn answered(&mut self, product: i64, key: &str, delta: i64, status: Option<u16>) {
@@ -109,8 +127,17 @@ impl Product {
                 if qty < 0 {
                     faults.push(format!("stock is {qty}"));
                 }
+                faults.extend(self.refused_although_known());
                 faults
             }
         }
+    }
+
+    fn refused_although_known(&self) -> Option<String> {
+        let (created, refused) = (self.created_at?, self.unknown_at?);
+        let is_late = refused.millis() - created.millis() > SEEN_WITHIN_MS;
+        is_late.then(|| {
+            format!("an order was refused at {refused}, as of no product, which is there since {created}")
+        })
     }
 }

@@ -72,10 +72,8 @@ pub(super) async fn read_catalog(
     }
     pages(&database, &STOCK_LEDGER, progress, |_, row| {
         let row = LedgerRow::from_query_result(row, "")?;
-        stock.moved(row.product_id, row.delta);
-        if row.kind == "adjust" {
-            stock.adjusted(row.reference, row.delta);
-        } else if let Some((id, movement)) = movement(&row)? {
+        stock.moved(&row);
+        if let Some((id, movement)) = movement(&row)? {
             put(spill, &STOCK_LEDGER, id, What::Movement(movement))?;
         }
         Ok(())

@@ -27,6 +27,7 @@ pub(crate) fn trials_on_real_kafka(session: &Arc<Session>) -> Vec<Trial> {
         without_a_database_orders_are_placed_and_read_from_the_tail,
         without_a_database_the_catalog_says_so_and_refuses,
         a_catalog_cut_off_from_its_database_applies_every_delta_once_it_is_back,
+        a_catalog_whose_database_stood_still_knows_its_products,
     ]
 }
 
@@ -194,17 +195,57 @@ async fn says_the_database_is_down(http: &Http) -> anyhow::Result<()> {
 async fn a_catalog_cut_off_from_its_database_applies_every_delta_once_it_is_back(
     world: &World,
 ) -> anyhow::Result<()> {
+    on_a_cable(world, cut_off).await
+}
+
+/// No statement gets the answer to one that nobody waits for any more.
+async fn a_catalog_whose_database_stood_still_knows_its_products(
+    world: &World,
+) -> anyhow::Result<()> {
+    on_a_cable(world, held).await
+}
+
+/// A catalog-service beside the world, with topics and a database of its own.
+struct OnACable {
+    process: Process,
+    catalog: CatalogService,
+    cable: Cable,
+    ledger: CatalogDatabase,
+    deltas: String,
+    outcomes: String,
+    letters: String,
+}
+
+/// Runs a case with 10,000 pieces of product 1.
+async fn on_a_cable(
+    world: &World,
+    case: impl AsyncFnOnce(&World, &OnACable) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let id = OrderId::random();
-    let topics = ["deltas", "outcomes", "letters"].map(|what| format!("cut-off-{id}-{what}"));
+    let topics = ["deltas", "outcomes", "letters"].map(|what| format!("cable-{id}-{what}"));
+    let folder = tempfile::tempdir()?;
     let mut result = Ok(());
-    test_database::on_mariadb(async |url| result = cut_off(world, &url, &topics).await).await;
+    test_database::on_mariadb(async |url| {
+        result = async {
+            let scene = start_on_a_cable(world, &url, &topics, folder.path()).await?;
+            case(world, &scene).await?;
+            stops_promptly(&scene.process).await
+        }
+        .await;
+    })
+    .await;
     let topics = topics.each_ref().map(String::as_str);
     result.and(world.kafka.delete_topics(&topics).await)
 }
 
-async fn cut_off(world: &World, url: &str, topics: &[String; 3]) -> anyhow::Result<()> {
+async fn start_on_a_cable(
+    world: &World,
+    url: &str,
+    topics: &[String; 3],
+    folder: &Path,
+) -> anyhow::Result<OnACable> {
     let [deltas, outcomes, letters] = topics;
-    let (cable, folder) = (Cable::to(url).await, tempfile::tempdir()?);
+    let cable = Cable::to(url).await;
     let mut command = binary("catalog-service")?;
     for (setting, value) in [
         ("KAFKA__BOOTSTRAP_SERVERS", world.kafka.bootstrap_servers()),
@@ -216,12 +257,31 @@ async fn cut_off(world: &World, url: &str, topics: &[String; 3]) -> anyhow::Resu
     ] {
         command.env(format!("CATALOG_SERVICE__{setting}"), value);
     }
-    let (process, http) = start("catalog-service", command, folder.path())?;
+    let (process, http) = start("catalog-service", command, folder)?;
     let catalog = CatalogService(http);
     process.complete(&catalog).await?;
     catalog.put_product(1, "Cup", 10_000).await?.expect(201)?;
-    let ledger = CatalogDatabase::open(url).await?;
+    Ok(OnACable {
+        process,
+        catalog,
+        cable,
+        ledger: CatalogDatabase::open(url).await?,
+        deltas: deltas.clone(),
+        outcomes: outcomes.clone(),
+        letters: letters.clone(),
+    })
+}
 
+async fn cut_off(world: &World, scene: &OnACable) -> anyhow::Result<()> {
+    let OnACable {
+        process,
+        catalog,
+        cable,
+        ledger,
+        deltas,
+        outcomes,
+        letters,
+    } = scene;
     world.kafka.produce_all(deltas, reservations(2_000)).await?;
     eventually("the first deltas are applied", async || {
         Ok((ledger.count_reservations().await? > 0).then_some(()))
@@ -229,7 +289,7 @@ async fn cut_off(world: &World, url: &str, topics: &[String; 3]) -> anyhow::Resu
     .await?;
     cable.cut();
     world.kafka.produce_all(deltas, reservations(500)).await?;
-    says_the_database_is_down(&catalog).await?;
+    says_the_database_is_down(catalog).await?;
     Answer::to(catalog.get("/catalog")).await?.expect(503)?;
     ensure!(
         ledger.count_reservations().await? < 2_500,
@@ -241,7 +301,7 @@ async fn cut_off(world: &World, url: &str, topics: &[String; 3]) -> anyhow::Resu
         Ok((ledger.count_reservations().await? == 2_500).then_some(()))
     })
     .await?;
-    process.complete(&catalog).await?;
+    process.complete(catalog).await?;
     becomes("the stock", 7_500, async || catalog.stock(1).await).await?;
     becomes("orders with a fact", 2_500, async || {
         let records = world.kafka.read_all(outcomes).await?.into_iter();
@@ -254,7 +314,43 @@ async fn cut_off(world: &World, url: &str, topics: &[String; 3]) -> anyhow::Resu
         world.kafka.read_all(letters).await?.is_empty(),
         "dead letters"
     );
-    stops_promptly(&process).await
+    Ok(())
+}
+
+async fn held(world: &World, scene: &OnACable) -> anyhow::Result<()> {
+    let OnACable {
+        process,
+        catalog,
+        cable,
+        ledger,
+        deltas,
+        outcomes,
+        ..
+    } = scene;
+    cable.hold();
+    says_the_database_is_down(catalog).await?;
+    cable.mend();
+    process.complete(catalog).await?;
+    // Batch by batch, every connection of the pool is used.
+    for batch in 1..=30 {
+        let orders = reservations(2);
+        world.kafka.produce_all(deltas, orders).await?;
+        catalog.stock(1).await?;
+        eventually("the batch is applied", async || {
+            Ok((ledger.count_reservations().await? == 2 * batch).then_some(()))
+        })
+        .await?;
+    }
+    becomes("orders confirmed", 60, async || {
+        let records = world.kafka.read_all(outcomes).await?.into_iter();
+        let facts = records.map(|record| Outcome::decode(&record.value.unwrap_or_default()));
+        let facts: Vec<_> = facts.collect::<Result<_, _>>()?;
+        let refused = facts.iter().find(|fact| fact.status != Status::Confirmed);
+        ensure!(refused.is_none(), "{refused:?}");
+        Ok(facts.len())
+    })
+    .await?;
+    becomes("the stock", 9_940, async || catalog.stock(1).await).await
 }
 
 /// Deltas of orders for one piece each of product 1.

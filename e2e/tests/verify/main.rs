@@ -13,7 +13,7 @@ use std::process::Output;
 
 use e2e::{Answered, Invariant, Pair, Report, binary};
 use rdkafka::message::{Message, OwnedHeaders};
-use shared::contract::{DeltaKind, Order, OrderId, Outcome, Status, UserId};
+use shared::contract::{DeltaKind, Order, OrderId, Outcome, Reason, Status, Timestamp, UserId};
 use shared::kafka::{DeadLetterTopic, LetterForm, OutRecord};
 use test_database::{on_mariadb, on_postgres};
 
@@ -217,6 +217,17 @@ async fn a_cancellation_that_gave_back_twice() {
         let release = scene.ledger.iter_mut().find(|row| row.kind == "release");
         release.unwrap().delta += 5;
         scene.stock += 5;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_order_refused_as_of_no_product_though_it_is_there() {
+    turns_red(Invariant::Stock, "as of no product", |scene| {
+        let no_product = Some(Reason::UnknownProduct);
+        scene.placed(new_order(None), Status::Rejected, no_product);
+        let created = &mut scene.ledger[0].decided_at;
+        *created = Timestamp::from_millis(created.millis() - 61_000).unwrap();
     })
     .await;
 }

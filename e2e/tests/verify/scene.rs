@@ -22,6 +22,7 @@ pub(crate) struct LedgerRow {
     pub(crate) kind: &'static str,
     pub(crate) delta: i64,
     pub(crate) decision: Option<(Status, Option<Reason>)>,
+    pub(crate) decided_at: Timestamp,
 }
 
 pub(crate) struct Scene {
@@ -136,6 +137,7 @@ impl Scene {
             kind,
             delta,
             decision,
+            decided_at: moment(),
         });
     }
 
@@ -236,13 +238,14 @@ impl Scene {
             let allowed = "ALTER TABLE stock DROP CONSTRAINT stock_is_never_negative";
             database.execute_unprepared(allowed).await.unwrap();
         }
-        let now = moment().to_value(database.get_database_backend());
+        let backend = database.get_database_backend();
+        let time = |at: Timestamp| Expr::value(at.to_value(backend));
         let product: [(&'static str, Expr); 5] = [
             ("product_id", PRODUCT.into()),
             ("name", "Cup".into()),
             ("unit_price", 1_200.into()),
             ("qty", self.stock.into()),
-            ("updated_at", Expr::value(now.clone())),
+            ("updated_at", time(moment())),
         ];
         insert(&database, "stock", product).await;
         for row in &self.ledger {
@@ -255,7 +258,7 @@ impl Scene {
                 ("delta", row.delta.into()),
                 ("status", status.into()),
                 ("reason", reason.map(Reason::as_str).into()),
-                ("decided_at", Expr::value(now.clone())),
+                ("decided_at", time(row.decided_at)),
             ];
             insert(&database, "stock_ledger", values).await;
         }

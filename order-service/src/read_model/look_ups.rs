@@ -77,7 +77,7 @@ async fn answer(database: DatabaseConnection, mut batch: Vec<LookUp>) {
         return;
     }
     let ids: Vec<_> = batch.iter().map(|asked| asked.id.to_string()).collect();
-    let stored = in_time(PATIENCE, stored(&database, &ids)).await;
+    let stored = in_time(PATIENCE, stored(database, ids)).await;
     for LookUp { id, answer } in batch {
         let order = match &stored {
             Ok(orders) => orders
@@ -94,11 +94,11 @@ async fn answer(database: DatabaseConnection, mut batch: Vec<LookUp>) {
 
 /// A row that cannot be read is a matter of its own order only.
 async fn stored(
-    database: &DatabaseConnection,
-    ids: &[String],
+    database: DatabaseConnection,
+    ids: Vec<String>,
 ) -> Result<HashMap<OrderId, Result<KnownOrder, DbErr>>, DbErr> {
     let query = select_orders()
-        .and_where(column(Orders::Id).is_in(filled_up(ids)))
+        .and_where(column(Orders::Id).is_in(filled_up(&ids)))
         .take();
     let rows = database.query_all(&query).await?;
     rows.iter()

@@ -89,7 +89,9 @@ impl Cluster {
         let mut config = self.settings.consumer("chaos");
         let config = config
             .set("group.id", group)
-            .set("enable.partition.eof", "true");
+            .set("enable.partition.eof", "true")
+            // Only a fetch without a record tells the end, and under load records keep coming.
+            .set("fetch.wait.max.ms", "10");
         let consumer: BaseConsumer = config.create()?;
         let topics: Vec<_> = topics.iter().map(ToString::to_string).collect();
         tokio::task::spawn_blocking(move || records_behind(&consumer, &topics)).await?

@@ -12,7 +12,10 @@ pub(crate) enum Operation {
     Order,
     Cancel,
     Adjustment,
+    /// Of an order, or of a page.
     Read,
+    /// The stock of a product that is there.
+    Stock,
 }
 
 impl Operation {
@@ -22,6 +25,7 @@ impl Operation {
             Self::Cancel => "cancel",
             Self::Adjustment => "adjustment",
             Self::Read => "read",
+            Self::Stock => "stock",
         }
     }
 
@@ -29,7 +33,7 @@ impl Operation {
         match self {
             Self::Order | Self::Adjustment => &[200, 201],
             Self::Cancel => &[202],
-            Self::Read => &[200],
+            Self::Read | Self::Stock => &[200],
         }
     }
 
@@ -41,6 +45,7 @@ impl Operation {
             Self::Cancel => &[404, 409, 503, 504],
             Self::Adjustment => &[503, 504],
             Self::Read => &[404, 503],
+            Self::Stock => &[503],
         }
     }
 }

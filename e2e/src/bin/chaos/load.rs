@@ -40,7 +40,7 @@ pub(crate) struct Load {
     recorder: Recorder,
     report: Arc<Report>,
     placed: broadcast::Sender<Placed>,
-    in_flight: [AtomicUsize; 4],
+    in_flight: [AtomicUsize; 5],
     /// Whether nothing is broken, so that nothing may be refused.
     calm: AtomicBool,
     stop: AtomicBool,
@@ -125,7 +125,7 @@ impl Load {
             number(Operation::Order),
             number(Operation::Cancel),
             number(Operation::Adjustment),
-            number(Operation::Read)
+            number(Operation::Read) + number(Operation::Stock)
         )
     }
 
@@ -318,12 +318,18 @@ impl Client {
         let (what, own) = (self.rng.u8(..4), self.own_order());
         let orders = &self.load.orders[self.rng.usize(..2)];
         let catalog = &self.load.catalogs[self.rng.usize(..2)];
-        let request = match (what, own) {
-            (0, _) => catalog.get(&format!("/catalog/{}", self.rng.i64(1..UNKNOWN))),
-            (1, _) => orders.get(&format!("/orders?user_id={}", self.rng.i64(1..=USERS))),
-            (_, Some(id)) => orders.get(&format!("/orders/{id}")),
+        let (operation, request) = match (what, own) {
+            (0, _) => {
+                let path = format!("/catalog/{}", self.rng.i64(1..UNKNOWN));
+                (Operation::Stock, catalog.get(&path))
+            }
+            (1, _) => {
+                let path = format!("/orders?user_id={}", self.rng.i64(1..=USERS));
+                (Operation::Read, orders.get(&path))
+            }
+            (_, Some(id)) => (Operation::Read, orders.get(&format!("/orders/{id}"))),
             (_, None) => return,
         };
-        self.load.send(Operation::Read, request).await;
+        self.load.send(operation, request).await;
     }
 }
