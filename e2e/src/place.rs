@@ -19,7 +19,13 @@ pub fn binary(name: &str) -> anyhow::Result<Command> {
         "{} is missing: `cargo build --workspace --bins` makes it",
         path.display()
     );
-    Ok(Command::new(path))
+    let mut command = Command::new(path);
+    // OpenSSL reads them for every new connection. All of the system's take so long that, after an
+    // outage, a small machine hardly gets to anything else.
+    if let Some(authorities) = std::env::var_os("STACK_CA") {
+        command.env("SSL_CERT_FILE", authorities);
+    }
+    Ok(command)
 }
 
 /// `target/e2e/<name>`, made anew: it holds the logs of one run.
