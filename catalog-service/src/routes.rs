@@ -9,8 +9,9 @@ mod problem;
 mod put_product;
 mod rules;
 
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
-use shared::http::{FieldError, Problem, ProblemDocument, method_not_allowed};
+use shared::http::{FieldError, Problem, ProblemDocument, method_not_allowed, to_the_end};
 use utoipa::OpenApi;
 
 use crate::catalog::Catalog;
@@ -26,35 +27,39 @@ pub fn configure(config: &mut ServiceConfig, catalog: Catalog, letters: DeadLett
         .app_data(Data::new(catalog))
         .app_data(Data::new(letters))
         .service(
-            web::resource("/catalog")
-                .get(list_products::list_products)
-                .default_service(method_not_allowed("GET")),
-        )
-        .service(
-            web::resource("/catalog/{product_id}")
-                .get(get_product::get_product)
-                .put(put_product::put_product)
-                .default_service(method_not_allowed("GET, PUT")),
-        )
-        .service(
-            web::resource("/catalog/{product_id}/adjustments")
-                .post(adjust::adjust)
-                .default_service(method_not_allowed("POST")),
-        )
-        .service(
-            web::resource("/catalog/{product_id}/ledger")
-                .get(list_ledger::list_ledger)
-                .default_service(method_not_allowed("GET")),
-        )
-        .service(
-            web::resource("/dead-letters")
-                .get(dead_letters::list)
-                .default_service(method_not_allowed("GET")),
-        )
-        .service(
-            web::resource("/dead-letters/{partition}/{offset}/replay")
-                .post(dead_letters::replay)
-                .default_service(method_not_allowed("POST")),
+            web::scope("")
+                .wrap(from_fn(to_the_end))
+                .service(
+                    web::resource("/catalog")
+                        .get(list_products::list_products)
+                        .default_service(method_not_allowed("GET")),
+                )
+                .service(
+                    web::resource("/catalog/{product_id}")
+                        .get(get_product::get_product)
+                        .put(put_product::put_product)
+                        .default_service(method_not_allowed("GET, PUT")),
+                )
+                .service(
+                    web::resource("/catalog/{product_id}/adjustments")
+                        .post(adjust::adjust)
+                        .default_service(method_not_allowed("POST")),
+                )
+                .service(
+                    web::resource("/catalog/{product_id}/ledger")
+                        .get(list_ledger::list_ledger)
+                        .default_service(method_not_allowed("GET")),
+                )
+                .service(
+                    web::resource("/dead-letters")
+                        .get(dead_letters::list)
+                        .default_service(method_not_allowed("GET")),
+                )
+                .service(
+                    web::resource("/dead-letters/{partition}/{offset}/replay")
+                        .post(dead_letters::replay)
+                        .default_service(method_not_allowed("POST")),
+                ),
         );
 }
 

@@ -16,6 +16,7 @@ mod traces;
 
 pub use auth::{Admin, AuthError, Caller, admins_only};
 pub use body::JsonBody;
+pub use completion::to_the_end;
 pub use dead_letters::{DeadLetter, ListError, ListLetters, ReplayAnswer};
 pub use health::{Dependency, Health};
 pub use page::{Page, bad_cursor, page_limit};

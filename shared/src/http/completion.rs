@@ -5,11 +5,12 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{Error, rt};
 
-/// Handles a request to its end, even if its client is gone.
+/// Handles a request to its end, even if its client is gone: a middleware for handlers that ask a
+/// database.
 ///
-/// A handler would be dropped as soon as the connection is reset. What it had asked of a database
-/// would be left half-way: see [`answered_within`](crate::database::answered_within).
-pub(super) async fn to_the_end(
+/// A handler would be dropped as soon as the connection is reset, and what it had asked be left
+/// half-way: see [`answered_within`](crate::database::answered_within).
+pub async fn to_the_end(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {

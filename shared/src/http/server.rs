@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use utoipa::openapi::OpenApi;
 
 use super::auth::{Auth, AuthError};
-use super::{Health, completion, metrics, routes, traces};
+use super::{Health, metrics, routes, traces};
 use crate::settings::HttpSettings;
 use crate::traces::Traces;
 
@@ -90,7 +90,6 @@ where
                 common.traces.is_on(),
                 from_fn(traces::record),
             ))
-            .wrap(from_fn(completion::to_the_end))
     })
     .workers(settings.workers)
     .client_request_timeout(Duration::from_secs(10))
