@@ -12,7 +12,8 @@ use sea_orm::{
     TransactionTrait,
 };
 use shared::backoff::Backoff;
-use shared::database::filled_up;
+use shared::database::{filled_up, to_its_end};
+use tokio::time::timeout;
 
 pub use fault::Fault;
 pub use ledger::{
@@ -37,15 +38,15 @@ pub async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr
     db.begin_with_options(options).await
 }
 
-/// A database that is silent, on a connection that nobody closed, is broken as well.
+/// A database that is silent, on a connection that nobody closed, is broken as well. The work goes
+/// on to its end all the same.
 pub async fn answered_within<T: Send + 'static>(
     limit: Duration,
     work: impl Future<Output = Result<T, DbErr>> + Send + 'static,
 ) -> Result<T, DbErr> {
-    let answer = shared::database::answered_within(limit, work).await;
-    answer
-        .map_err(|silence| DbErr::Custom(silence.to_string()))
-        .flatten()
+    let silent = |_| DbErr::Custom(format!("no answer for {} s", limit.as_secs()));
+    let answer = timeout(limit, to_its_end(work)).await;
+    answer.map_err(silent).flatten()
 }
 
 /// How long a transaction that loses against rivals is begun again: with jitter, and not

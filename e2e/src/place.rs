@@ -20,8 +20,8 @@ pub fn binary(name: &str) -> anyhow::Result<Command> {
         path.display()
     );
     let mut command = Command::new(path);
-    // OpenSSL reads them for every new connection. All of the system's take so long that, after an
-    // outage, a small machine hardly gets to anything else.
+    // OpenSSL reads its authorities for every new connection. All of the system's take so long
+    // that, after an outage, a small machine hardly gets to anything else.
     if let Some(authorities) = std::env::var_os("STACK_CA") {
         command.env("SSL_CERT_FILE", authorities);
     }

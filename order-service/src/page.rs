@@ -27,7 +27,7 @@ pub(crate) struct ListOrders {
 }
 
 /// A checked query.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Filter {
     pub(crate) user_id: Option<UserId>,
     pub(crate) status: Option<Status>,

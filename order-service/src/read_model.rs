@@ -1,6 +1,7 @@
 //! The orders database, which this service only ever reads.
 
 mod look_ups;
+mod reader;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -11,18 +12,15 @@ use std::time::Duration;
 use sea_orm::sea_query::{
     Alias, Condition, Expr, ExprTrait, Func, JoinType, Order as Direction, Query, SelectStatement,
 };
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbErr, DeriveIden, FromQueryResult, QueryResult,
-};
+use sea_orm::{DbErr, DeriveIden, FromQueryResult, QueryResult};
 use shared::contract::{Order, OrderId, UserId};
-use shared::database::answered_within;
 use shared::http::Dependency;
-use tokio::time::timeout;
 
 use crate::known_order::{Decision, KnownOrder};
 use crate::page::{Cursor, Filter, Found};
 use look_ups::Asking;
 pub(crate) use look_ups::LookUps;
+pub(crate) use reader::Reader;
 
 /// How long a client waits for the database.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -55,7 +53,7 @@ impl From<DbErr> for ReadError {
 
 #[derive(Clone)]
 pub(crate) struct ReadModel {
-    database: DatabaseConnection,
+    reader: Reader,
     health: Dependency,
     asking: Asking,
 }
@@ -89,10 +87,10 @@ const RELEASE: &str = "release";
 
 impl ReadModel {
     /// With the task that looks orders up.
-    pub(crate) fn new(database: DatabaseConnection, health: Dependency) -> (Self, LookUps) {
-        let (asking, look_ups) = LookUps::new(database.clone());
+    pub(crate) fn new(reader: Reader, health: Dependency) -> (Self, LookUps) {
+        let (asking, look_ups) = LookUps::new(reader.clone());
         let read_model = Self {
-            database,
+            reader,
             health,
             asking,
         };
@@ -100,8 +98,7 @@ impl ReadModel {
     }
 
     pub(crate) async fn order(&self, id: OrderId) -> Result<Option<KnownOrder>, ReadError> {
-        let answer = timeout(PATIENCE, self.asking.order(id)).await;
-        self.noted(answer.unwrap_or(Err(ReadError::TimedOut)))
+        self.within(PATIENCE, self.asking.order(id)).await
     }
 
     /// What a user placed with this idempotency key.
@@ -114,16 +111,14 @@ impl ReadModel {
             .and_where(column(Orders::UserId).eq(user.0))
             .and_where(column(Orders::IdempotencyKey).eq(key))
             .take();
-        let this = self.clone();
         // Late for so little patience is not yet broken.
-        in_time(KEY_PATIENCE, async move { this.fetch(query).await }).await
+        in_time(KEY_PATIENCE, self.fetch(query)).await
     }
 
     /// Orders newest first.
     pub(crate) async fn page(&self, filter: &Filter) -> Result<Found, ReadError> {
-        let (this, filter) = (self.clone(), filter.clone());
-        let walk = async move { this.walk(&filter, LOOKED_THROUGH).await };
-        self.noted(in_time(PATIENCE, walk).await)
+        let walk = self.walk(filter, LOOKED_THROUGH);
+        self.within(PATIENCE, walk).await
     }
 
     /// Looks at `left` orders at most, in growing steps: those of a status may be dense or sparse.
@@ -179,9 +174,7 @@ impl ReadModel {
 
     /// The first condition bounds the index scan, the second one skips the ties.
     fn before(&self, cursor: Cursor) -> Condition {
-        let at = cursor
-            .created_at
-            .to_value(self.database.get_database_backend());
+        let at = cursor.created_at.to_value(self.reader.backend());
         let ties = column(Orders::CreatedAt)
             .lt(at.clone())
             .or(column(Orders::Id).lt(cursor.id.to_string()));
@@ -191,13 +184,18 @@ impl ReadModel {
     }
 
     async fn fetch(&self, query: SelectStatement) -> Result<Vec<KnownOrder>, DbErr> {
-        let rows = self.database.query_all(&query).await?;
+        let rows = self.reader.rows(query).await?;
         rows.iter()
             .map(|row| OrderRow::from_query_result(row, "").map(|row| row.0))
             .collect()
     }
 
-    fn noted<T>(&self, result: Result<T, ReadError>) -> Result<T, ReadError> {
+    async fn within<T, E: Into<ReadError>>(
+        &self,
+        patience: Duration,
+        query: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, ReadError> {
+        let result = in_time(patience, query).await;
         match &result {
             Ok(_) | Err(ReadError::Row(_)) => self.health.up(),
             Err(error) => self.health.down(error.to_string()),
@@ -207,18 +205,16 @@ impl ReadModel {
 
     /// Keeps the readiness detail true without traffic.
     pub(crate) async fn probe(&self) {
-        let database = self.database.clone();
-        let ping = in_time(PATIENCE, async move { database.ping().await }).await;
-        // The result is in the health now.
-        self.noted(ping).ok();
+        // The result is in the health already.
+        drop(self.within(PATIENCE, self.reader.ping()).await);
     }
 }
 
-async fn in_time<T: Send + 'static>(
+async fn in_time<T, E: Into<ReadError>>(
     patience: Duration,
-    query: impl Future<Output = Result<T, DbErr>> + Send + 'static,
+    query: impl Future<Output = Result<T, E>>,
 ) -> Result<T, ReadError> {
-    match answered_within(patience, query).await {
+    match tokio::time::timeout(patience, query).await {
         Ok(result) => result.map_err(Into::into),
         Err(_) => Err(ReadError::TimedOut),
     }

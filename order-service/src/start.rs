@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::asyncapi::asyncapi;
 use crate::metrics::{ConnectorState, PublishMetrics};
 use crate::publisher::{self, SessionSettings, Worker};
-use crate::read_model::ReadModel;
+use crate::read_model::{ReadModel, Reader};
 use crate::registrar::{Connector, Registrar};
 use crate::routes;
 use crate::settings::Settings;
@@ -63,7 +63,8 @@ fn assemble(settings: Settings, database: DatabaseConnection) -> anyhow::Result<
     tail.register(own);
     let (visibility, accepted) = Visibility::register(own);
     let mut tasks = Tasks::default();
-    let (read_model, look_ups) = ReadModel::new(database.clone(), health.degrading("database"));
+    let reader = Reader::new(database.clone(), settings.database.max_connections);
+    let (read_model, look_ups) = ReadModel::new(reader, health.degrading("database"));
     tasks.spawn("look-ups", look_ups.run(tasks.stop_signal()));
     let app = Data::new(App {
         publisher,

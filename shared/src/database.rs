@@ -1,7 +1,7 @@
 //! Connections whose sessions cannot hurt the others.
 
-mod patience;
 mod pool;
+mod to_its_end;
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 
 use crate::settings::DatabaseSettings;
 
-pub use patience::{TimedOut, answered_within};
 pub use pool::register_pool;
+pub use to_its_end::{ToItsEnd, to_its_end};
 
 /// MariaDB's default isolation, REPEATABLE READ, would hide rows that a rival wrote before
 /// we got the lock, and its idle transactions live for ever. MySQL, which lacks the second

@@ -26,7 +26,7 @@ enum Look {
 ///
 /// If the database refuses the data, bisecting finds the guilty deltas and applies the
 /// others; they are [`BadDelta::Refused`]. An error means broken infrastructure: any
-/// part may have been applied, and the same deltas may be applied again.
+/// part may have been applied, or may yet be, and the same deltas may be applied again.
 pub async fn apply(
     db: &DatabaseConnection,
     deltas: &[Delta],

@@ -1,6 +1,7 @@
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, Statement};
 use shared::contract::{ProductId, Status, Timestamp};
+use tokio::join;
 
 use super::{lists, pieces};
 use crate::entities::{Entry, EntryKind, Reference, StockLedger};
@@ -69,15 +70,26 @@ pub async fn insert_entries(
     let backend = transaction.get_database_backend();
     // In a statement of its own each, so that their texts stay few.
     let (confirmed, others): (Vec<_>, Vec<_>) = entries.iter().partition(|e| is_confirmed(e));
-    for entries in pieces(&confirmed).chain(pieces(&others)) {
-        let statement = Query::insert()
-            .into_table(StockLedger::Table)
-            .columns(COLUMNS)
-            .values_from_panic(entries.iter().map(|entry| values(entry, backend)))
-            .take();
-        transaction.execute(&statement).await?;
+    let pieces = pieces(&confirmed).chain(pieces(&others));
+    let mut statements = pieces.map(|entries| insert(entries, backend));
+    let mut next = statements.next();
+    while let Some(statement) = next {
+        // While the database works on one, the next one is built.
+        let execute = transaction.execute_raw(statement);
+        let (executed, following) = join!(execute, async { statements.next() });
+        executed?;
+        next = following;
     }
     Ok(())
+}
+
+fn insert(entries: &[&Entry], backend: DbBackend) -> Statement {
+    let statement = Query::insert()
+        .into_table(StockLedger::Table)
+        .columns(COLUMNS)
+        .values_from_panic(entries.iter().map(|entry| values(entry, backend)))
+        .take();
+    backend.build(&statement)
 }
 
 pub async fn find_entry(

@@ -1,7 +1,8 @@
 use std::time::Instant;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection};
-use shared::database::answered_within;
+use shared::database::to_its_end;
+use tokio::time::timeout;
 
 use super::TIMEOUT;
 use crate::snapshot::DatabaseState;
@@ -10,7 +11,7 @@ use crate::snapshot::DatabaseState;
 pub(super) async fn look(name: &'static str, database: &DatabaseConnection) -> DatabaseState {
     let (begun, database) = (Instant::now(), database.clone());
     let ping = async move { database.execute_unprepared("SELECT 1").await };
-    let note = match answered_within(TIMEOUT, ping).await {
+    let note = match timeout(TIMEOUT, to_its_end(ping)).await {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some("it does not answer".to_owned()),

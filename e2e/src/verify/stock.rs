@@ -6,9 +6,9 @@ use super::fact::only_refused;
 use super::report::{Invariant, Report};
 use crate::database::LedgerRow;
 
-/// More than a transaction of the catalog-service takes, and its instances' clocks differ: what
-/// was decided so much later has seen what was there.
-const SEEN_WITHIN_MS: i64 = 60_000;
+/// More than a transaction of the catalog-service may take (30 s), and its instances' clocks differ:
+/// what was decided so much later has seen what was there.
+const SEEN_WITHIN_MS: i64 = 40_000;
 
 /// What is known per product, and the adjustments that clients were told of.
 #[derive(Debug, Default)]

@@ -197,8 +197,6 @@ fn order_service(
     let tls = format!("{database}?ssl-mode=VERIFY_IDENTITY&ssl-ca={authority}");
     service.set("DATABASE__URL", &tls);
     service.set("CONNECT__URL", &variable("STACK_CONNECT_TLS")?);
-    // Where OpenSSL looks besides the system's own.
-    service.command.env("SSL_CERT_FILE", authority);
     service.start(folder)
 }
 

@@ -227,7 +227,7 @@ async fn an_order_refused_as_of_no_product_though_it_is_there() {
         let no_product = Some(Reason::UnknownProduct);
         scene.placed(new_order(None), Status::Rejected, no_product);
         let created = &mut scene.ledger[0].decided_at;
-        *created = Timestamp::from_millis(created.millis() - 61_000).unwrap();
+        *created = Timestamp::from_millis(created.millis() - 41_000).unwrap();
     })
     .await;
 }

@@ -7,13 +7,13 @@ use std::convert::Infallible;
 
 use futures_util::stream::{self, StreamExt};
 use sea_orm::sea_query::ExprTrait;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult};
+use sea_orm::{DbErr, FromQueryResult};
 use shared::contract::OrderId;
 use shared::database::filled_up;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{OrderRow, Orders, PATIENCE, ReadError, column, in_time, select_orders};
+use super::{OrderRow, Orders, PATIENCE, ReadError, Reader, column, in_time, select_orders};
 use crate::known_order::KnownOrder;
 
 /// Queries at a time: half of what the pool has where the settings do not say, so that lists find a
@@ -48,13 +48,13 @@ impl Asking {
 /// The task that answers.
 pub(crate) struct LookUps {
     asked: mpsc::Receiver<LookUp>,
-    database: DatabaseConnection,
+    reader: Reader,
 }
 
 impl LookUps {
-    pub(super) fn new(database: DatabaseConnection) -> (Asking, Self) {
+    pub(super) fn new(reader: Reader) -> (Asking, Self) {
         let (asking, asked) = mpsc::channel(QUEUE);
-        (Asking(asking), Self { asked, database })
+        (Asking(asking), Self { asked, reader })
     }
 
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
@@ -64,20 +64,20 @@ impl LookUps {
             (taken > 0).then_some((batch, asked))
         });
         let answering =
-            batches.for_each_concurrent(QUERIES, |batch| answer(self.database.clone(), batch));
+            batches.for_each_concurrent(QUERIES, |batch| answer(self.reader.clone(), batch));
         stop.run_until_cancelled(answering).await;
         Ok(())
     }
 }
 
-async fn answer(database: DatabaseConnection, mut batch: Vec<LookUp>) {
+async fn answer(reader: Reader, mut batch: Vec<LookUp>) {
     // After an outage, most have gone.
     batch.retain(|asked| !asked.answer.is_closed());
     if batch.is_empty() {
         return;
     }
     let ids: Vec<_> = batch.iter().map(|asked| asked.id.to_string()).collect();
-    let stored = in_time(PATIENCE, stored(database, ids)).await;
+    let stored = in_time(PATIENCE, stored(&reader, &ids)).await;
     for LookUp { id, answer } in batch {
         let order = match &stored {
             Ok(orders) => orders
@@ -94,13 +94,13 @@ async fn answer(database: DatabaseConnection, mut batch: Vec<LookUp>) {
 
 /// A row that cannot be read is a matter of its own order only.
 async fn stored(
-    database: DatabaseConnection,
-    ids: Vec<String>,
+    reader: &Reader,
+    ids: &[String],
 ) -> Result<HashMap<OrderId, Result<KnownOrder, DbErr>>, DbErr> {
     let query = select_orders()
-        .and_where(column(Orders::Id).is_in(filled_up(&ids)))
+        .and_where(column(Orders::Id).is_in(filled_up(ids)))
         .take();
-    let rows = database.query_all(&query).await?;
+    let rows = reader.rows(query).await?;
     rows.iter()
         .map(|row| {
             let order = OrderRow::from_query_result(row, "");

@@ -1,7 +1,7 @@
 //! On SQLite. The end-to-end tests walk the list on the other databases.
 
 use futures_util::future::join_all;
-use sea_orm::TransactionTrait;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use shared::contract::Status;
 use shared::http::Health;
 use shared::settings::DatabaseSettings;
@@ -40,7 +40,8 @@ pub(crate) async fn empty() -> ReadModel {
         .unwrap();
     let health = Health::default().degrading("database");
     health.up();
-    let (read_model, look_ups) = ReadModel::new(database, health);
+    let reader = Reader::new(database, settings.max_connections);
+    let (read_model, look_ups) = ReadModel::new(reader, health);
     tokio::spawn(look_ups.run(CancellationToken::new()));
     read_model
 }
@@ -134,7 +135,11 @@ async fn a_page_may_be_empty_and_not_the_last() {
 }
 
 async fn write(read_model: &ReadModel, statement: &str) {
-    let written = read_model.database.execute_unprepared(statement).await;
+    let written = read_model
+        .reader
+        .database
+        .execute_unprepared(statement)
+        .await;
     written.unwrap();
 }
 
@@ -182,7 +187,7 @@ async fn of_orders_that_are_looked_up_together_each_is_found_by_itself() {
 async fn a_look_up_that_nobody_needs_may_be_late_and_a_read_may_not() {
     let read_model = empty().await;
     // The only connection.
-    let held = read_model.database.begin().await.unwrap();
+    let held = read_model.reader.database.begin().await.unwrap();
     let found = read_model.placed_with(UserId(1), "key").await;
     assert!(matches!(found, Err(ReadError::TimedOut)), "{found:?}");
     assert!(read_model.health.is_up());

@@ -9,7 +9,7 @@ use actix_web::{Error, rt};
 /// database.
 ///
 /// A handler would be dropped as soon as the connection is reset, and what it had asked be left
-/// half-way: see [`answered_within`](crate::database::answered_within).
+/// half-way: see [`ToItsEnd`](crate::database::ToItsEnd).
 pub async fn to_the_end(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

@@ -53,7 +53,7 @@ pub struct HttpServer {
     pub(crate) traces: Traces,
 }
 
-/// Binds and configures: the common routes, then the service's own, which win.
+/// Binds and configures: the common routes, then the service's own.
 pub fn serve<F>(
     settings: &HttpSettings,
     mut common: Common,

@@ -1,9 +1,12 @@
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use e2e::{Answer, Answered, CatalogService, Http, OrderBody, OrderService, PlaceOrder, Recorder};
+use e2e::{
+    Answer, Answered, CatalogService, Http, OrderBody, OrderService, PlaceOrder, Product, Recorder,
+};
 use fastrand::Rng;
 use reqwest::RequestBuilder;
 use serde_json::json;
@@ -316,20 +319,39 @@ impl Client {
 
     async fn read(&mut self) {
         let (what, own) = (self.rng.u8(..4), self.own_order());
-        let orders = &self.load.orders[self.rng.usize(..2)];
-        let catalog = &self.load.catalogs[self.rng.usize(..2)];
-        let (operation, request) = match (what, own) {
-            (0, _) => {
-                let path = format!("/catalog/{}", self.rng.i64(1..UNKNOWN));
-                (Operation::Stock, catalog.get(&path))
-            }
+        match (what, own) {
+            (0, _) => self.read_stock().await,
             (1, _) => {
                 let path = format!("/orders?user_id={}", self.rng.i64(1..=USERS));
-                (Operation::Read, orders.get(&path))
+                let page = self.load.orders[self.rng.usize(..2)].get(&path);
+                self.load.send(Operation::Read, page).await;
             }
-            (_, Some(id)) => (Operation::Read, orders.get(&format!("/orders/{id}"))),
-            (_, None) => return,
-        };
-        self.load.send(operation, request).await;
+            (_, Some(id)) => self.read_order(id).await,
+            (_, None) => {}
+        }
+    }
+
+    async fn read_stock(&mut self) {
+        let id = self.rng.i64(1..UNKNOWN);
+        let catalog = &self.load.catalogs[self.rng.usize(..2)];
+        let request = catalog.get(&format!("/catalog/{id}"));
+        let (outcome, _) = self.load.send(Operation::Stock, request).await;
+        let product: Option<Product> = outcome.body();
+        self.asked_for("product", id, product.map(|product| product.product_id));
+    }
+
+    async fn read_order(&mut self, id: OrderId) {
+        let orders = &self.load.orders[self.rng.usize(..2)];
+        let request = orders.get(&format!("/orders/{id}"));
+        let (outcome, _) = self.load.send(Operation::Read, request).await;
+        let order: Option<OrderBody> = outcome.body();
+        self.asked_for("order", id, order.map(|order| order.id));
+    }
+
+    fn asked_for<T: PartialEq + Display>(&self, what: &str, asked: T, answered: Option<T>) {
+        if let Some(other) = answered.filter(|answered| *answered != asked) {
+            let wrong = format!("asked for {what} {asked}, answered {other}");
+            self.load.report.violation(&wrong);
+        }
     }
 }
