@@ -25,8 +25,9 @@ pub use stock::{
 };
 
 const MOST_CONFLICTS: u32 = 5;
-/// As a power of two. 2,048 rows of the ledger bind 14,336 values; SQLite takes 32,766.
-const LARGEST_PIECE: u32 = 11;
+/// As a power of two. While the database works on one, the next is built: a batch should have
+/// several.
+const LARGEST_PIECE: u32 = 9;
 
 /// Begins a transaction that will write. On SQLite it takes the one write lock at once:
 /// a transaction that reads first could not get it later.
@@ -80,7 +81,7 @@ impl<'a> Patience<'a> {
     }
 }
 
-/// Cuts the rows of a batch into powers of two, 2,048 at most, for one statement each.
+/// Cuts the rows of a batch into powers of two, 512 at most, for one statement each.
 ///
 /// sqlx prepares every statement and caches it by its text. Batches have any size, so
 /// uncut they would evict each other, which costs memory and, on MariaDB, 40 ms a time
@@ -111,16 +112,16 @@ mod tests {
             let elements: Vec<_> = (0..count).collect();
             lists(&elements).map(|list| list.len()).collect()
         };
-        assert_eq!(lengths(4_100), [2_048, 2_048, 4]);
+        assert_eq!(lengths(1_028), [512, 512, 4]);
         assert_eq!(lengths(0), [0; 0]);
         assert_eq!(lists(&[1, 2, 3]).next(), Some(vec![1, 2, 3, 3]));
     }
 
     #[test]
     fn pieces_are_powers_of_two_in_order() {
-        let rows: Vec<_> = (0..6_158).collect();
+        let rows: Vec<_> = (0..1_550).collect();
         let sizes: Vec<_> = pieces(&rows).map(<[i32]>::len).collect();
-        assert_eq!(sizes, [2_048, 2_048, 2_048, 8, 4, 2]);
+        assert_eq!(sizes, [512, 512, 512, 8, 4, 2]);
         assert!(pieces(&rows).flatten().eq(&rows));
         assert_eq!(pieces::<i32>(&[]).count(), 0);
     }

@@ -20,6 +20,8 @@ const RUNS: usize = 5;
 const IN_FLIGHT: usize = 1_000;
 /// As the service's `applier.max_batch`.
 const BATCH: usize = 2_048;
+/// Rows of the ledger in one statement, as the service writes them.
+const PIECE: usize = 512;
 
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<Findings> {
     let deltas = arguments.orders * RUNS;
@@ -101,7 +103,9 @@ impl Bare {
         for batch in reserved.chunks(BATCH) {
             self.stock -= i64::try_from(batch.len() / PRODUCTS)?;
             let transaction = self.db.begin().await?;
-            transaction.execute_raw(ledger(batch)).await?;
+            for piece in batch.chunks(PIECE) {
+                transaction.execute_raw(ledger(piece)).await?;
+            }
             transaction.execute_raw(stock(self.stock)?).await?;
             transaction.commit().await?;
         }
