@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 pub(crate) struct Reader {
     pub(super) database: DatabaseConnection,
     /// As many as the pool has connections. Who gives up while waiting for one has asked nothing.
-    places: Arc<Semaphore>,
+    pub(super) places: Arc<Semaphore>,
 }
 
 impl Reader {

@@ -195,3 +195,21 @@ async fn a_look_up_that_nobody_needs_may_be_late_and_a_read_may_not() {
     assert!(!read_model.health.is_up());
     held.rollback().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_question_keeps_its_place_until_it_is_answered_and_who_waits_in_line_asks_nothing() {
+    let read_model = empty().await;
+    let places = &read_model.reader.places;
+    // The only connection.
+    let held = read_model.reader.database.begin().await.unwrap();
+    let given_up = read_model.placed_with(UserId(1), "asked").await;
+    given_up.unwrap_err();
+    assert_eq!(places.available_permits(), 0);
+    let given_up = read_model.placed_with(UserId(1), "in line").await;
+    given_up.unwrap_err();
+    held.rollback().await.unwrap();
+    // Once the only question that was asked is answered.
+    drop(places.acquire().await.unwrap());
+    assert_eq!(places.available_permits(), 1);
+    assert!(read_model.order(OrderId::random()).await.unwrap().is_none());
+}
