@@ -216,6 +216,15 @@ struct OnACable {
     letters: String,
 }
 
+impl OnACable {
+    /// All that was published so far.
+    async fn facts(&self, world: &World) -> anyhow::Result<Vec<Outcome>> {
+        let records = world.kafka.read_all(&self.outcomes).await?.into_iter();
+        let facts = records.map(|record| Outcome::decode(&record.value.unwrap_or_default()));
+        Ok(facts.collect::<Result<_, _>>()?)
+    }
+}
+
 /// Runs a case with 10,000 pieces of product 1.
 async fn on_a_cable(
     world: &World,
@@ -279,8 +288,8 @@ async fn cut_off(world: &World, scene: &OnACable) -> anyhow::Result<()> {
         cable,
         ledger,
         deltas,
-        outcomes,
         letters,
+        ..
     } = scene;
     world.kafka.produce_all(deltas, reservations(2_000)).await?;
     eventually("the first deltas are applied", async || {
@@ -304,10 +313,11 @@ async fn cut_off(world: &World, scene: &OnACable) -> anyhow::Result<()> {
     process.complete(catalog).await?;
     becomes("the stock", 7_500, async || catalog.stock(1).await).await?;
     becomes("orders with a fact", 2_500, async || {
-        let records = world.kafka.read_all(outcomes).await?.into_iter();
-        let facts = records.map(|record| Outcome::decode(&record.value.unwrap_or_default()));
-        let ids = facts.map(|fact| Ok(fact?.order_id));
-        Ok(ids.collect::<anyhow::Result<BTreeSet<_>>>()?.len())
+        let facts = scene.facts(world).await?.into_iter();
+        Ok(facts
+            .map(|fact| fact.order_id)
+            .collect::<BTreeSet<_>>()
+            .len())
     })
     .await?;
     ensure!(
@@ -318,33 +328,24 @@ async fn cut_off(world: &World, scene: &OnACable) -> anyhow::Result<()> {
 }
 
 async fn held(world: &World, scene: &OnACable) -> anyhow::Result<()> {
-    let OnACable {
-        process,
-        catalog,
-        cable,
-        ledger,
-        deltas,
-        outcomes,
-        ..
-    } = scene;
-    cable.hold();
+    let catalog = &scene.catalog;
+    scene.cable.hold();
     says_the_database_is_down(catalog).await?;
-    cable.mend();
-    process.complete(catalog).await?;
+    scene.cable.mend();
+    scene.process.complete(catalog).await?;
     // Batch by batch, every connection of the pool is used.
     for batch in 1..=30 {
         let orders = reservations(2);
-        world.kafka.produce_all(deltas, orders).await?;
+        world.kafka.produce_all(&scene.deltas, orders).await?;
         catalog.stock(1).await?;
         eventually("the batch is applied", async || {
-            Ok((ledger.count_reservations().await? == 2 * batch).then_some(()))
+            let applied = scene.ledger.count_reservations().await?;
+            Ok((applied == 2 * batch).then_some(()))
         })
         .await?;
     }
     becomes("orders confirmed", 60, async || {
-        let records = world.kafka.read_all(outcomes).await?.into_iter();
-        let facts = records.map(|record| Outcome::decode(&record.value.unwrap_or_default()));
-        let facts: Vec<_> = facts.collect::<Result<_, _>>()?;
+        let facts = scene.facts(world).await?;
         let refused = facts.iter().find(|fact| fact.status != Status::Confirmed);
         ensure!(refused.is_none(), "{refused:?}");
         Ok(facts.len())
