@@ -1,5 +1,4 @@
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, ensure};
@@ -7,7 +6,6 @@ use anyhow::{Context, ensure};
 use crate::stack::Stack;
 use crate::workspace::Workspace;
 
-/// Returns only if `bench` could not be started: it replaces this process.
 pub(crate) fn run(
     workspace: &Workspace,
     stack: &Stack,
@@ -18,13 +16,7 @@ pub(crate) fn run(
         .status()
         .context("cargo does not start")?;
     ensure!(built.success(), "the release build failed");
-    stack.up()?;
-
-    let bench = workspace.release_binary("bench");
-    let error = Command::new(&bench)
-        .args(args)
-        .envs(stack.environment())
-        .current_dir(workspace.root())
-        .exec();
-    Err(error).with_context(|| format!("{} does not start", bench.display()))
+    let mut bench = Command::new(workspace.release_binary("bench"));
+    bench.current_dir(workspace.root());
+    stack.run(bench, args)
 }

@@ -47,9 +47,12 @@ enum Task {
     Stack {
         #[command(subcommand)]
         task: StackTask,
-        /// The other stack: three brokers, no PostgreSQL, under target/chaos-stack
+        /// That of chaos: three brokers, no PostgreSQL, under target/chaos-stack
         #[arg(long, global = true)]
         cluster: bool,
+        /// That of benchmarks: JVMs as they are deployed, no PostgreSQL, under target/bench-stack
+        #[arg(long, global = true, conflicts_with = "cluster")]
+        bench: bool,
     },
     /// Run everything, from cheap to dear; the last line counts the tests
     #[command(after_help = test::HELP)]
@@ -60,7 +63,7 @@ enum Task {
     /// Build the images of docker-compose.yml from binaries compiled on this machine
     #[command(after_help = IMAGES_HELP)]
     Images,
-    /// Start the stack if it is down, then run the release build of e2e's `bench`
+    /// Run the release build of e2e's `bench`, on a stack of its own, whose JVMs run as deployed
     #[command(disable_help_flag = true)]
     Bench {
         /// Passed on to `bench` (`--help` too)
@@ -98,7 +101,8 @@ Examples:
   cargo xtask stack up                prints where everything answers
   cargo xtask stack status
   cargo xtask stack down
-  cargo xtask stack up --cluster      another, of three brokers, beside it";
+  cargo xtask stack up --cluster      another, of three brokers, beside it
+  cargo xtask stack down --bench      what an interrupted `cargo xtask bench` has left";
 
 const IMAGES_HELP: &str = "\
 Examples:
@@ -134,22 +138,28 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::locate()?;
-    let stack = Stack::new(workspace.target(), &stack::SINGLE);
+    let on = |layout| Stack::new(workspace.target(), layout);
+    let stack = on(&stack::SINGLE);
     match task {
-        Task::Stack { task, cluster } => {
-            let cluster = cluster.then(|| Stack::new(workspace.target(), &stack::CLUSTER));
-            stack_task(&task, &cluster.unwrap_or(stack))
+        Task::Stack {
+            task,
+            cluster,
+            bench,
+        } => {
+            let layout = match (cluster, bench) {
+                (true, _) => &stack::CLUSTER,
+                (_, true) => &stack::BENCH,
+                _ => &stack::SINGLE,
+            };
+            stack_task(&task, &on(layout))
         }
         Task::Test(options) => test::run(&workspace, &stack, &options),
         Task::Counts(options) => counts::run(&workspace, &options),
         Task::Images => images::run(&workspace, &stack),
-        Task::Chaos { args } => {
-            let cluster = Stack::new(workspace.target(), &stack::CLUSTER);
-            chaos::run(&workspace, &cluster, &args)
-        }
+        Task::Chaos { args } => chaos::run(&workspace, &on(&stack::CLUSTER), &args),
         Task::Rules { find } => rules::run(&workspace, find),
         Task::Browser { only, refresh } => browser::run(&workspace, &only, refresh),
-        Task::Bench { args } => bench::run(&workspace, &stack, &args),
+        Task::Bench { args } => bench::run(&workspace, &on(&stack::BENCH), &args),
     }
 }
 

@@ -9,9 +9,10 @@ mod mariadb;
 mod postgres;
 pub(crate) mod process;
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
@@ -28,7 +29,7 @@ use self::process::Component;
 use crate::prerequisites;
 use crate::pulse::with_pulse;
 
-/// Which servers there are, and on which ports. Two stacks may run beside each other.
+/// Which servers there are, and on which ports. Stacks may run beside each other.
 pub(crate) struct Layout {
     folder: &'static str,
     kafka: &'static [Ports],
@@ -37,11 +38,14 @@ pub(crate) struct Layout {
     connect_tls: Option<u16>,
     mariadb: u16,
     postgres: Option<u16>,
-    /// Of each JVM.
-    heap: &'static str,
+    /// What its JVMs run with.
+    java: &'static [&'static str],
 }
 
-/// What tests and benchmarks run on.
+/// A quick start on a small machine; code that is run often stays slow.
+const QUICK: [&str; 2] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
+/// What tests run on.
 pub(crate) const SINGLE: Layout = Layout {
     folder: "stack",
     kafka: &[Ports {
@@ -53,7 +57,31 @@ pub(crate) const SINGLE: Layout = Layout {
     connect_tls: Some(18443),
     mariadb: 13306,
     postgres: Some(15432),
-    heap: "512m",
+    java: &["-Xmx512m", QUICK[0], QUICK[1]],
+};
+
+/// What benchmarks run on: servers as they are deployed.
+pub(crate) const BENCH: Layout = Layout {
+    folder: "bench-stack",
+    kafka: &[Ports {
+        broker: 39092,
+        controller: 39093,
+        tls: None,
+    }],
+    connect: 38083,
+    connect_tls: None,
+    mariadb: 33306,
+    postgres: None,
+    // The memory of docker-compose.yml, and what Kafka's own scripts set.
+    java: &[
+        "-Xms256m",
+        "-Xmx512m",
+        "-server",
+        "-XX:+UseG1GC",
+        "-XX:MaxGCPauseMillis=20",
+        "-XX:InitiatingHeapOccupancyPercent=35",
+        "-XX:+ExplicitGCInvokesConcurrent",
+    ],
 };
 
 /// Three brokers, one of which may be away.
@@ -80,7 +108,7 @@ pub(crate) const CLUSTER: Layout = Layout {
     connect_tls: None,
     mariadb: 23306,
     postgres: None,
-    heap: "384m",
+    java: &["-Xmx384m", QUICK[0], QUICK[1]],
 };
 
 pub(crate) struct Stack {
@@ -95,7 +123,7 @@ impl Stack {
     /// In a folder of `target`; all stacks there share the jars of the first.
     pub(crate) fn new(target: &Path, layout: &'static Layout) -> Self {
         let home = target.join(layout.folder);
-        let jars = Jars::new(target.join(SINGLE.folder).join("jars"), layout.heap);
+        let jars = Jars::new(target.join(SINGLE.folder).join("jars"), layout.java);
         let mut components: Vec<Box<dyn Component>> = Vec::new();
         for place in 0..layout.kafka.len() {
             components.push(Box::new(Kafka::new(
@@ -215,6 +243,18 @@ impl Stack {
         Ok(())
     }
 
+    /// Runs a program of ours on this stack, made anew, which does not outlive it.
+    pub(crate) fn run(&self, mut program: Command, args: &[OsString]) -> anyhow::Result<ExitCode> {
+        program.args(args).envs(self.environment());
+        if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+            return exit_code(&mut program);
+        }
+        self.down()?;
+        let code = self.up().and_then(|()| exit_code(&mut program));
+        self.down()?;
+        code
+    }
+
     fn components(&self) -> impl Iterator<Item = &dyn Component> {
         self.components.iter().map(AsRef::as_ref)
     }
@@ -281,6 +321,15 @@ impl Stack {
         }
         Ok(file)
     }
+}
+
+fn exit_code(program: &mut Command) -> anyhow::Result<ExitCode> {
+    let name = program.get_program().display().to_string();
+    let status = program
+        .status()
+        .with_context(|| format!("{name} does not start"))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// All results, or the first error once every thread has ended.

@@ -15,13 +15,13 @@ const POM: &str = include_str!("pom.xml");
 #[derive(Clone)]
 pub(crate) struct Jars {
     home: PathBuf,
-    heap: &'static str,
+    flags: &'static [&'static str],
 }
 
 impl Jars {
-    /// `heap` is the most that each JVM may use, as Java spells it (`512m`).
-    pub(crate) fn new(home: PathBuf, heap: &'static str) -> Self {
-        Self { home, heap }
+    /// `flags` are those of every JVM.
+    pub(crate) fn new(home: PathBuf, flags: &'static [&'static str]) -> Self {
+        Self { home, flags }
     }
 
     /// Fetched, all of them, for the versions of today's pom.
@@ -65,13 +65,11 @@ impl Jars {
         self.home.join("plugins")
     }
 
-    /// Flags for a quick start on a small machine.
     pub(crate) fn command(&self, class: &str, home: &Path) -> anyhow::Result<Command> {
         let tmp = home.join("tmp");
         fs::create_dir_all(&tmp)?;
         let mut java = Command::new(prerequisites::java()?);
-        java.arg(format!("-Xmx{}", self.heap))
-            .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+        java.args(self.flags)
             .arg("-Dorg.slf4j.simpleLogger.showDateTime=true")
             .arg("-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS")
             .arg(format!("-Djava.io.tmpdir={}", tmp.display()))

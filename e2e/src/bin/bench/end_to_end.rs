@@ -1,5 +1,5 @@
-//! From an order's 201 until its rows are in the orders database, decided: at half of what the
-//! pair takes, and stage by stage with one order at a time.
+//! From an order's 201 until its rows are in the orders database, decided: at a quarter, half and three
+//! quarters of what the pair takes, and stage by stage with one order at a time.
 
 mod paced;
 
@@ -22,6 +22,10 @@ use crate::{Arguments, backlog, rows};
 const CONNECTIONS: usize = 128;
 /// Runs that tell what the pair takes.
 const RUNS: usize = 3;
+/// Shares of that.
+const LOADS: [(&str, f64); 3] = [("a quarter", 0.25), ("half", 0.5), ("three quarters", 0.75)];
+/// Where half is among them.
+const HALF: usize = 1;
 /// Orders placed one at a time in each round.
 const ALONE: usize = 50;
 const LOOK_EVERY: Duration = Duration::from_millis(1);
@@ -37,27 +41,28 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<Findings> {
     for _ in 0..RUNS {
         most.push(way.at_most(arguments.orders).await?);
     }
-    let rate = median(most) / 2.0;
+    let most = median(most);
     let mut measured = Measured::default();
     for round in 1..=arguments.rounds {
         let mut alone = way.alone().await?;
-        let mut half = way
-            .paced(rate, arguments.orders, &mut measured.cost)
-            .await?;
-        let (idle, busy) = (
-            alone.whole.percentile_ms(50),
-            half.visible.percentile_ms(99),
-        );
+        let idle = alone.whole.percentile_ms(50);
+        measured.alone.add(alone);
+        let mut p99 = [0.0; LOADS.len()];
+        for (load, (_, share)) in LOADS.into_iter().enumerate() {
+            let rate = share * most;
+            let paced = &mut measured.loads[load];
+            let mut run = way.paced(rate, arguments.orders, &mut paced.cost).await?;
+            p99[load] = run.visible.percentile_ms(99);
+            paced.add(run);
+        }
         eprintln!(
-            "end to end, round {round} of {}: {idle:.0} ms alone, p99 {busy:.0} ms at {rate:.0}/s",
+            "end to end, round {round} of {}: {idle:.0} ms alone, p99 {p99:.0?} ms",
             arguments.rounds
         );
-        measured.rounds.push([idle, busy]);
-        measured.alone.add(alone);
-        measured.half.add(half);
+        measured.rounds.push([idle, p99[HALF]]);
     }
     world.stop().await?;
-    Ok(measured.findings(rate))
+    Ok(measured.findings(most))
 }
 
 /// The way of an order, and who is on it.
@@ -78,11 +83,12 @@ struct Alone {
     whole: Run,
 }
 
-/// At half of what the pair takes: until the 201, and from there to the rows.
+/// At a share of what the pair takes: until the 201, and from there to the rows.
 #[derive(Default)]
-struct Half {
+struct Paced {
     post: Run,
     visible: Run,
+    cost: Cost,
 }
 
 impl<'a> Way<'a> {
@@ -97,12 +103,18 @@ impl<'a> Way<'a> {
         })
     }
 
-    /// Orders per second that are accepted while all of the pair works at them.
+    /// Orders per second, from the first request until all rows are there.
     async fn at_most(&mut self, orders: usize) -> anyhow::Result<f64> {
+        let begun = Instant::now();
         let run = load::run(self.service, orders, CONNECTIONS).await?;
         self.placed += orders;
         self.is_idle().await?;
-        Ok(run.rate())
+        let rate = count(orders) / begun.elapsed().as_secs_f64();
+        eprintln!(
+            "end to end: {:.0}/s accepted, {rate:.0}/s written",
+            run.rate()
+        );
+        Ok(rate)
     }
 
     async fn alone(&mut self) -> anyhow::Result<Alone> {
@@ -132,12 +144,12 @@ impl<'a> Way<'a> {
         Ok(alone)
     }
 
-    async fn paced(&mut self, rate: f64, orders: usize, cost: &mut Cost) -> anyhow::Result<Half> {
+    async fn paced(&mut self, rate: f64, orders: usize, cost: &mut Cost) -> anyhow::Result<Paced> {
         let run = paced::run(self.service, &self.orders, rate, orders);
-        let half = cost.of(&self.observed, orders, run).await?;
+        let run = cost.of(&self.observed, orders, run).await?;
         self.placed += orders;
         self.is_idle().await?;
-        Ok(half)
+        Ok(run)
     }
 
     /// Waits until everything placed is written.
@@ -184,7 +196,7 @@ impl Alone {
     }
 }
 
-impl Half {
+impl Paced {
     fn add(&mut self, other: Self) {
         self.post.latencies.extend(other.post.latencies);
         self.visible.latencies.extend(other.visible.latencies);
@@ -196,33 +208,12 @@ struct Measured {
     /// Milliseconds: the median of the whole way alone, the p99 from 201 to rows at half load.
     rounds: Vec<[f64; 2]>,
     alone: Alone,
-    half: Half,
-    cost: Cost,
+    loads: [Paced; LOADS.len()],
 }
 
 impl Measured {
-    fn findings(mut self, rate: f64) -> Findings {
-        let title = format!(
-            "From an order to its rows, median of {} rounds; half load is {rate:.0} orders/s",
-            self.rounds.len()
-        );
-        let mut table = Table::new(&title, &["", "p50", "p99"]);
-        let (alone, half) = (&mut self.alone, &mut self.half);
-        for (stage, run) in [
-            ("one order at a time: POST to 201", &mut alone.post),
-            ("one order at a time: 201 to decided", &mut alone.applied),
-            ("one order at a time: decided to rows", &mut alone.written),
-            ("one order at a time: sum", &mut alone.whole),
-            ("half load: POST to 201", &mut half.post),
-            ("half load: 201 to rows, decided", &mut half.visible),
-        ] {
-            let row: [Cell; 3] = [
-                stage.into(),
-                figure(run.percentile_ms(50), " ms"),
-                figure(run.percentile_ms(99), " ms"),
-            ];
-            table.row(row);
-        }
+    fn findings(mut self, most: f64) -> Findings {
+        let rounds = self.rounds.len();
         let reached = Reached {
             path: "201 to rows, p99 at half load".to_owned(),
             figure: figure(median_of(&self.rounds, |[_, busy]| busy), " ms"),
@@ -231,31 +222,85 @@ impl Measured {
             ratio: median_of(&self.rounds, |[idle, busy]| busy / idle),
             goal: "≤ 3",
         };
+        let tables = vec![
+            self.stages(&format!("One order at a time, {rounds} rounds")),
+            self.by_load(
+                &format!("By load, {rounds} rounds; the pair takes {most:.0} orders/s"),
+                most,
+            ),
+        ];
         Findings {
-            tables: vec![table],
-            plots: vec![self.plot(title)],
+            tables,
             reached: vec![reached],
-            costs: self.cost.rows("all of it at half load"),
+            costs: self.loads[HALF].cost.rows("all of it at half load"),
+            plots: vec![self.plot()],
         }
     }
 
-    fn plot(&mut self, title: String) -> Plot {
-        let line = |name, run: &mut Run| {
+    fn stages(&mut self, title: &str) -> Table {
+        let mut table = Table::new(title, &["", "p50", "p99"]);
+        let alone = &mut self.alone;
+        for (stage, run) in [
+            ("POST to 201", &mut alone.post),
+            ("201 to decided", &mut alone.applied),
+            ("decided to rows", &mut alone.written),
+            ("sum", &mut alone.whole),
+        ] {
+            let row: [Cell; 3] = [
+                stage.into(),
+                figure(run.percentile_ms(50), " ms"),
+                figure(run.percentile_ms(99), " ms"),
+            ];
+            table.row(row);
+        }
+        table
+    }
+
+    fn by_load(&mut self, title: &str, most: f64) -> Table {
+        let columns = [
+            "load",
+            "orders",
+            "cores in use",
+            "POST to 201, p50",
+            "p99",
+            "201 to rows, decided, p50",
+            "p99",
+        ];
+        let mut table = Table::new(title, &columns);
+        for ((name, share), paced) in LOADS.into_iter().zip(&mut self.loads) {
+            let row: [Cell; 7] = [
+                name.into(),
+                figure(share * most, "/s"),
+                figure(paced.cost.cores(), ""),
+                figure(paced.post.percentile_ms(50), " ms"),
+                figure(paced.post.percentile_ms(99), " ms"),
+                figure(paced.visible.percentile_ms(50), " ms"),
+                figure(paced.visible.percentile_ms(99), " ms"),
+            ];
+            table.row(row);
+        }
+        table
+    }
+
+    fn plot(&mut self) -> Plot {
+        let line = |name: &str, run: &mut Run| {
             let points = (1..100).map(|percent| (run.percentile_ms(percent), count(percent)));
             Line::new(name, points.collect())
         };
+        let alone = line("one at a time, from POST to rows", &mut self.alone.whole);
+        let loads = LOADS.into_iter().zip(&mut self.loads);
+        let loads = loads.map(|((name, _), paced)| {
+            line(
+                &format!("{name} of the load, from 201 to rows"),
+                &mut paced.visible,
+            )
+        });
         Plot {
             name: "latency".to_owned(),
-            title,
+            title: "From an order to its rows".to_owned(),
             x: Axis::log("ms"),
             y: Axis::linear("% of orders"),
-            lines: vec![
-                line(
-                    "one order at a time, from POST to rows",
-                    &mut self.alone.whole,
-                ),
-                line("half load, from 201 to rows", &mut self.half.visible),
-            ],
+            lines: std::iter::once(alone).chain(loads).collect(),
         }
     }
 }

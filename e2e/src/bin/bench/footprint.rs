@@ -1,6 +1,7 @@
 //! What processes take of the machine, as the kernel counts it.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use e2e::{Process, World};
@@ -22,6 +23,7 @@ pub(crate) struct Observed {
 #[derive(Default)]
 pub(crate) struct Cost {
     orders: usize,
+    elapsed: Duration,
     processes: Vec<Taken>,
 }
 
@@ -44,7 +46,9 @@ impl Cost {
             forget_peak(process.id)?;
             before.push(cpu_s(process.id)?);
         }
+        let begun = Instant::now();
         let done = work.await?;
+        self.elapsed += begun.elapsed();
         for (process, before) in processes.iter().zip(before) {
             let cpu_s = cpu_s(process.id)? - before;
             let peak_mib = memory_mib(process.id, "VmHWM:")?;
@@ -65,6 +69,12 @@ impl Cost {
             cpu_s,
             peak_mib,
         });
+    }
+
+    /// How many cores all of them kept busy.
+    pub(crate) fn cores(&self) -> f64 {
+        let cpu_s: f64 = self.processes.iter().map(|taken| taken.cpu_s).sum();
+        cpu_s / self.elapsed.as_secs_f64()
     }
 
     /// For the columns: while, process, CPU per 1,000 orders, peak memory.

@@ -32,7 +32,9 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<Findings> {
     let world = World::start(Kind::WorkerMariadb).await?;
     crate::stock_up(&world).await?;
     let rivals = Rivals::start(&world).await?;
-    rivals.warm_up(arguments.orders).await?;
+    for &connections in &arguments.connections {
+        rivals.warm_up(arguments.orders, connections).await?;
+    }
     let mut measured = Vec::new();
     for &connections in &arguments.connections {
         measured.push(rivals.compare(arguments, connections).await?);
@@ -90,10 +92,10 @@ impl Rivals {
     }
 
     /// A broker's first transactions are slow, and so are everybody's first requests.
-    async fn warm_up(&self, orders: usize) -> anyhow::Result<()> {
-        bare::run(&self.kafka, TOPICS, orders, 128).await?;
-        load::run(self.actix.address, orders, 128).await?;
-        load::run(self.service, orders, 128).await?;
+    async fn warm_up(&self, orders: usize, connections: usize) -> anyhow::Result<()> {
+        bare::run(&self.kafka, TOPICS, orders, connections).await?;
+        load::run(self.actix.address, orders, connections).await?;
+        load::run(self.service, orders, connections).await?;
         Ok(())
     }
 

@@ -50,6 +50,8 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<Findings> {
     let place = Place::new(arguments.orders * RUNS).await?;
     let mut costs: [Cost; 5] = Default::default();
     let mut measured = Vec::new();
+    // The JVMs compile meanwhile what they are to run.
+    place.round(&mut Default::default()).await?;
     for round in 1..=arguments.rounds {
         let rates = place.round(&mut costs).await?;
         let said = rates.map(|rate| format!("{rate:.0}/s"));

@@ -11,7 +11,7 @@ use shared::contract::OrderId;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::{CONNECTIONS, Half, LOOKED_FOR, id_in, visible};
+use super::{CONNECTIONS, LOOKED_FOR, Paced, id_in, visible};
 use crate::backlog::PATIENCE;
 use crate::load::{self, Connection};
 use crate::measure::{Run, count};
@@ -50,7 +50,7 @@ pub(super) async fn run(
     db: &DatabaseConnection,
     rate: f64,
     orders: usize,
-) -> anyhow::Result<Half> {
+) -> anyhow::Result<Paced> {
     let connections = (0..CONNECTIONS).map(|_| Connection::open(service));
     let connections = try_join_all(connections).await?;
     let schedule = Arc::new(Schedule {
@@ -68,14 +68,14 @@ pub(super) async fn run(
         })
         .collect();
     drop(samples);
-    let mut half = Half {
+    let mut paced = Paced {
         visible: tokio::time::timeout(PATIENCE, watch(db, accepted)).await??,
-        ..Half::default()
+        ..Paced::default()
     };
     for client in clients {
-        half.post.latencies.extend(client.await??);
+        paced.post.latencies.extend(client.await??);
     }
-    Ok(half)
+    Ok(paced)
 }
 
 /// What is late counts from when it was due.

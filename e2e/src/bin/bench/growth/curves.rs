@@ -4,7 +4,7 @@ use std::path::Path;
 
 use indicatif::{HumanCount, HumanFloatCount};
 
-use crate::measure::{Run, median};
+use crate::measure::{Run, count, median};
 use crate::report::{self, Axis, Cell, Line, Plot, Table, figure};
 
 pub(crate) struct Curves {
@@ -19,6 +19,8 @@ struct Point {
     size: u32,
     rates: Vec<f64>,
     requests: Run,
+    /// Pages of the database that a request had it look at.
+    pages: Vec<f64>,
 }
 
 #[derive(Clone, Copy)]
@@ -28,7 +30,7 @@ struct Measure {
     of: fn(&mut Point) -> Option<f64>,
 }
 
-const MEASURES: [Measure; 2] = [
+const MEASURES: [Measure; 3] = [
     Measure {
         name: "throughput",
         unit: "/s",
@@ -41,6 +43,11 @@ const MEASURES: [Measure; 2] = [
             let waited_for = !point.requests.latencies.is_empty();
             waited_for.then(|| point.requests.percentile_ms(99))
         },
+    },
+    Measure {
+        name: "pages",
+        unit: "",
+        of: |point| (!point.pages.is_empty()).then(|| median(point.pages.clone())),
     },
 ];
 
@@ -69,6 +76,12 @@ impl Curves {
         self.point(path, size).rates.push(rate);
     }
 
+    /// What the database looked at for a round of requests.
+    pub(crate) fn add_looks(&mut self, path: &'static str, size: u32, pages: u64, requests: usize) {
+        let pages = u32::try_from(pages).map_or(f64::NAN, f64::from);
+        self.point(path, size).pages.push(pages / count(requests));
+    }
+
     fn point(&mut self, path: &'static str, size: u32) -> &mut Point {
         let is_it = |point: &Point| point.path == path && point.size == size;
         let index = self.points.iter().position(is_it).unwrap_or_else(|| {
@@ -77,6 +90,7 @@ impl Curves {
                 size,
                 rates: Vec::new(),
                 requests: Run::default(),
+                pages: Vec::new(),
             });
             self.points.len() - 1
         });

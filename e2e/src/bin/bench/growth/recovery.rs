@@ -5,8 +5,9 @@ use std::path::Path;
 
 use e2e::{Kind, World};
 
+use super::Arguments;
+use super::buffer_pool::BufferPool;
 use super::drain::{Look, Reader, drain};
-use super::{Arguments, buffer_pool};
 use crate::report::{self, Axis, Cell, Line, Plot, Table, figure};
 
 const TENTHS: u32 = 10;
@@ -15,7 +16,8 @@ const SERVICES: [&str; 2] = ["catalog-service", "connect-worker"];
 const PLOTTED: usize = 10;
 
 pub(super) async fn run(arguments: &Arguments, into: &Path) -> anyhow::Result<()> {
-    let pool = buffer_pool::size(arguments.buffer_pool).await?;
+    let pool = BufferPool::open(arguments.buffer_pool).await?;
+    let pool = pool.size().await?;
     let world = World::start(Kind::WorkerMariadb).await?;
     crate::stock_up(&world).await?;
     let (catalog, sink) = (Reader::catalog(&world)?, Reader::sink(&world)?);

@@ -5,10 +5,11 @@ use std::path::Path;
 use e2e::{Http, Kind, World};
 use shared::contract::OrderId;
 
+use super::Arguments;
+use super::buffer_pool::BufferPool;
 use super::curves::Curves;
 use super::drain::{Reader, drain, rate};
 use super::read::{PRODUCT, Read, Service, any};
-use super::{Arguments, buffer_pool};
 use crate::history::History;
 use crate::load::Load;
 use crate::measure::Run;
@@ -63,17 +64,23 @@ const READS: [Read; 8] = [
 ];
 
 pub(super) async fn run(arguments: &Arguments, into: &Path) -> anyhow::Result<()> {
-    let pool = buffer_pool::size(arguments.buffer_pool).await?;
-    let mut curves = Curves::over(&format!("orders in the databases ({pool})"));
+    let pool = BufferPool::open(arguments.buffer_pool).await?;
+    let size = pool.size().await?;
+    let mut curves = Curves::over(&format!("orders in the databases ({size})"));
     let mut orders = SMALLEST;
     while orders <= arguments.largest {
-        measure(arguments, orders, &mut curves).await?;
+        measure(arguments, orders, &pool, &mut curves).await?;
         orders *= 10;
     }
     curves.save(into, "growth-tables")
 }
 
-async fn measure(arguments: &Arguments, orders: u32, curves: &mut Curves) -> anyhow::Result<()> {
+async fn measure(
+    arguments: &Arguments,
+    orders: u32,
+    pool: &BufferPool,
+    curves: &mut Curves,
+) -> anyhow::Result<()> {
     let world = World::start(Kind::WorkerMariadb).await?;
     let history = History {
         orders: orders.into(),
@@ -82,7 +89,11 @@ async fn measure(arguments: &Arguments, orders: u32, curves: &mut Curves) -> any
     history.write().await?;
     for _ in 0..arguments.rounds {
         for read in &READS {
-            curves.add_requests(read.path, orders, read.run(&world, history).await?);
+            let before = pool.looks().await?;
+            let run = read.run(&world, history).await?;
+            let looks = pool.looks().await? - before;
+            curves.add_looks(read.path, orders, looks, run.latencies.len());
+            curves.add_requests(read.path, orders, run);
         }
     }
     let (catalog, sink) = (Reader::catalog(&world)?, Reader::sink(&world)?);
