@@ -12,7 +12,7 @@ use sea_orm::{
     TransactionTrait,
 };
 use shared::backoff::Backoff;
-use shared::database::{filled_up, to_its_end};
+use shared::database::{filled_up, rows_at_once, to_its_end};
 use tokio::time::timeout;
 
 pub use fault::Fault;
@@ -25,9 +25,9 @@ pub use stock::{
 };
 
 const MOST_CONFLICTS: u32 = 5;
-/// As a power of two. While the database works on one, the next is built: a batch should have
+/// Rows of a statement. While the database works on one, the next is built: a batch should have
 /// several.
-const LARGEST_PIECE: u32 = 9;
+const LARGEST_PIECE: usize = 512;
 
 /// Begins a transaction that will write. On SQLite it takes the one write lock at once:
 /// a transaction that reads first could not get it later.
@@ -81,25 +81,19 @@ impl<'a> Patience<'a> {
     }
 }
 
-/// Cuts the rows of a batch into powers of two, 512 at most, for one statement each.
-///
-/// sqlx prepares every statement and caches it by its text. Batches have any size, so
-/// uncut they would evict each other, which costs memory and, on MariaDB, 40 ms a time
-/// (a close without an answer, before the next request, on a socket with Nagle's delay).
+/// Cuts the rows of a batch into those of one statement each.
 fn pieces<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     let mut rest = rows;
     std::iter::from_fn(move || {
-        let size = 1 << rest.len().checked_ilog2()?.min(LARGEST_PIECE);
-        let (piece, behind) = rest.split_at(size);
+        let (piece, behind) = rest.split_at(rows_at_once(rest.len(), LARGEST_PIECE));
         rest = behind;
-        Some(piece)
+        (!piece.is_empty()).then_some(piece)
     })
 }
 
-/// Cuts what a batch asks for into lists for one `IN` each. As [`pieces`], but a list may be filled
-/// up to a power of two with what is in it anyway.
+/// Cuts what a batch asks for into lists for one `IN` each, filled up as such lists may be.
 fn lists<T: Clone>(elements: &[T]) -> impl Iterator<Item = Vec<T>> {
-    elements.chunks(1 << LARGEST_PIECE).map(filled_up)
+    elements.chunks(LARGEST_PIECE).map(filled_up)
 }
 
 #[cfg(test)]
@@ -118,10 +112,10 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_powers_of_two_in_order() {
+    fn pieces_are_all_rows_in_order() {
         let rows: Vec<_> = (0..1_550).collect();
         let sizes: Vec<_> = pieces(&rows).map(<[i32]>::len).collect();
-        assert_eq!(sizes, [512, 512, 512, 8, 4, 2]);
+        assert_eq!(sizes, [512, 512, 512, 14]);
         assert!(pieces(&rows).flatten().eq(&rows));
         assert_eq!(pieces::<i32>(&[]).count(), 0);
     }

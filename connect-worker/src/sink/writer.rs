@@ -1,8 +1,11 @@
+use std::sync::Arc;
+
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, Statement,
     TransactionTrait,
 };
 use shared::connect_json::Value;
+use shared::database::rows_at_once;
 
 use super::bind::Binder;
 use super::error::WriteError;
@@ -83,31 +86,48 @@ impl Writer {
 
     /// As [`Self::write`], but nothing stays written.
     pub(super) async fn rehearse(&mut self, rows: &[Row]) -> Result<(), WriteError> {
-        let transaction = self.begin_with(rows, self.batch_size).await?;
+        let (groups, limits) = self.plan(rows, self.batch_size).await?;
+        let transaction = self.begin_with(&groups, limits).await?;
         Ok(transaction.rollback().await?)
     }
 
     async fn try_write(&mut self, rows: &[Row], most: usize) -> Result<(), WriteError> {
-        let transaction = self.begin_with(rows, most).await?;
+        let (groups, limits) = self.plan(rows, most).await?;
+        // A single statement is a transaction by itself, and one round trip instead of three.
+        if let [group] = &groups[..]
+            && let Some(target) = self.target(group)
+            && self.next_rows(group, &group.rows, &target, limits)? == group.rows.len()
+        {
+            return self.write_group(&self.db, group, limits).await;
+        }
+        let transaction = self.begin_with(&groups, limits).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// A transaction that has written the rows, `most` of them per statement.
-    async fn begin_with(
+    /// The groups to write, `most` rows per statement, into tables that are there.
+    async fn plan<'a>(
         &mut self,
-        rows: &[Row],
+        rows: &'a [Row],
         most: usize,
-    ) -> Result<DatabaseTransaction, WriteError> {
+    ) -> Result<(Vec<Group<'a>>, Limits), WriteError> {
         let groups = plan::groups(rows, self.mode == InsertMode::Upsert);
         // Outside the transaction: a change of a table would commit it on MariaDB.
         for row in groups.iter().filter_map(|group| group.rows.first()) {
             self.tables.prepare(&self.db, row).await?;
         }
         let bytes = self.statement_bytes().await?;
+        Ok((groups, Limits { rows: most, bytes }))
+    }
+
+    /// A transaction that has written the groups.
+    async fn begin_with(
+        &self,
+        groups: &[Group<'_>],
+        limits: Limits,
+    ) -> Result<DatabaseTransaction, WriteError> {
         let transaction = self.db.begin().await?;
-        for group in &groups {
-            self.write_group(&transaction, group, Limits { rows: most, bytes })
-                .await?;
+        for group in groups {
+            self.write_group(&transaction, group, limits).await?;
         }
         Ok(transaction)
     }
@@ -154,12 +174,36 @@ impl Writer {
 
     async fn write_group(
         &self,
-        transaction: &DatabaseTransaction,
+        db: &impl ConnectionTrait,
         group: &Group<'_>,
         limits: Limits,
     ) -> Result<(), WriteError> {
-        let target = group.rows.first().and_then(|row| self.tables.target(row));
-        let Some(target) = target else { return Ok(()) };
+        let Some(target) = self.target(group) else {
+            return Ok(());
+        };
+        let mut rows = &group.rows[..];
+        while !rows.is_empty() {
+            let (now, later) = rows.split_at(self.next_rows(group, rows, &target, limits)?);
+            if let Some(statement) = self.statement(group.change, &target, now)? {
+                db.execute_raw(statement).await?;
+            }
+            rows = later;
+        }
+        Ok(())
+    }
+
+    fn target(&self, group: &Group<'_>) -> Option<Arc<Target>> {
+        group.rows.first().and_then(|row| self.tables.target(row))
+    }
+
+    /// How many of these rows, from the first, the next statement writes.
+    fn next_rows(
+        &self,
+        group: &Group<'_>,
+        rows: &[&Row],
+        target: &Target,
+        limits: Limits,
+    ) -> Result<usize, WriteError> {
         let fit = (self.dialect.bind_limit() / target.columns.len())
             .min(limits.rows)
             .max(1);
@@ -168,16 +212,8 @@ impl Writer {
             (Change::Write, _) => fit,
             (Change::Delete, _) => fit.min(KEYS_PER_DELETE),
         };
-        let mut rows = &group.rows[..];
-        while !rows.is_empty() {
-            let fit = limit.min(rows_within(rows, limits.bytes)?);
-            let (now, later) = rows.split_at(statement_rows(rows.len(), fit));
-            if let Some(statement) = self.statement(group.change, &target, now)? {
-                transaction.execute_raw(statement).await?;
-            }
-            rows = later;
-        }
-        Ok(())
+        let fit = limit.min(rows_within(rows, limits.bytes)?);
+        Ok(rows_at_once(rows.len(), fit))
     }
 
     /// `None` for an update that would set nothing.
@@ -275,26 +311,5 @@ fn value_bytes(value: &Value) -> usize {
         Value::String(text) | Value::Decimal(text) => text.len() + LENGTH_PREFIX,
         Value::Bytes(bytes) => bytes.len() + LENGTH_PREFIX,
         _ => 16,
-    }
-}
-
-/// The largest power of two within both: so few sizes of statement that the driver's cache
-/// of prepared statements holds them all.
-fn statement_rows(rows: usize, limit: usize) -> usize {
-    let most = rows.min(limit).max(1);
-    1 << most.ilog2()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statements_come_in_few_sizes() {
-        assert_eq!(statement_rows(2_000, 1_024), 1_024);
-        assert_eq!(statement_rows(976, 1_024), 512);
-        assert_eq!(statement_rows(3, 1_024), 2);
-        assert_eq!(statement_rows(1, 1_024), 1);
-        assert_eq!(statement_rows(10, 1), 1);
     }
 }
