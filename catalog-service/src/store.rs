@@ -25,8 +25,8 @@ pub use stock::{
 };
 
 const MOST_CONFLICTS: u32 = 5;
-/// Rows of a statement. While the database works on one, the next is built: a batch should have
-/// several.
+/// Rows of a statement at most. While the database works on one, the next is built: a large batch
+/// should have several.
 const LARGEST_PIECE: usize = 512;
 
 /// Begins a transaction that will write. On SQLite it takes the one write lock at once:

@@ -64,13 +64,13 @@ pub(crate) const SINGLE: Layout = Layout {
 pub(crate) const BENCH: Layout = Layout {
     folder: "bench-stack",
     kafka: &[Ports {
-        broker: 39092,
-        controller: 39093,
+        broker: 14092,
+        controller: 14093,
         tls: None,
     }],
-    connect: 38083,
+    connect: 14083,
     connect_tls: None,
-    mariadb: 33306,
+    mariadb: 14306,
     postgres: None,
     // The memory of docker-compose.yml, and what Kafka's own scripts set.
     java: &[
@@ -110,6 +110,9 @@ pub(crate) const CLUSTER: Layout = Layout {
     postgres: None,
     java: &["-Xmx384m", QUICK[0], QUICK[1]],
 };
+
+/// Options that a program answers without a stack.
+const ASKING: [&str; 4] = ["--help", "-h", "--version", "-V"];
 
 pub(crate) struct Stack {
     home: PathBuf,
@@ -246,7 +249,10 @@ impl Stack {
     /// Runs a program of ours on this stack, made anew, which does not outlive it.
     pub(crate) fn run(&self, mut program: Command, args: &[OsString]) -> anyhow::Result<ExitCode> {
         program.args(args).envs(self.environment());
-        if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        if args
+            .iter()
+            .any(|arg| ASKING.iter().any(|asking| arg == asking))
+        {
             return exit_code(&mut program);
         }
         self.down()?;

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, Statement,
     TransactionTrait,
@@ -86,48 +84,31 @@ impl Writer {
 
     /// As [`Self::write`], but nothing stays written.
     pub(super) async fn rehearse(&mut self, rows: &[Row]) -> Result<(), WriteError> {
-        let (groups, limits) = self.plan(rows, self.batch_size).await?;
-        let transaction = self.begin_with(&groups, limits).await?;
+        let transaction = self.begin_with(rows, self.batch_size).await?;
         Ok(transaction.rollback().await?)
     }
 
     async fn try_write(&mut self, rows: &[Row], most: usize) -> Result<(), WriteError> {
-        let (groups, limits) = self.plan(rows, most).await?;
-        // A single statement is a transaction by itself, and one round trip instead of three.
-        if let [group] = &groups[..]
-            && let Some(target) = self.target(group)
-            && self.next_rows(group, &group.rows, &target, limits)? == group.rows.len()
-        {
-            return self.write_group(&self.db, group, limits).await;
-        }
-        let transaction = self.begin_with(&groups, limits).await?;
+        let transaction = self.begin_with(rows, most).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// The groups to write, `most` rows per statement, into tables that are there.
-    async fn plan<'a>(
+    /// A transaction that has written the rows, `most` of them per statement.
+    async fn begin_with(
         &mut self,
-        rows: &'a [Row],
+        rows: &[Row],
         most: usize,
-    ) -> Result<(Vec<Group<'a>>, Limits), WriteError> {
+    ) -> Result<DatabaseTransaction, WriteError> {
         let groups = plan::groups(rows, self.mode == InsertMode::Upsert);
         // Outside the transaction: a change of a table would commit it on MariaDB.
         for row in groups.iter().filter_map(|group| group.rows.first()) {
             self.tables.prepare(&self.db, row).await?;
         }
         let bytes = self.statement_bytes().await?;
-        Ok((groups, Limits { rows: most, bytes }))
-    }
-
-    /// A transaction that has written the groups.
-    async fn begin_with(
-        &self,
-        groups: &[Group<'_>],
-        limits: Limits,
-    ) -> Result<DatabaseTransaction, WriteError> {
         let transaction = self.db.begin().await?;
-        for group in groups {
-            self.write_group(&transaction, group, limits).await?;
+        for group in &groups {
+            self.write_group(&transaction, group, Limits { rows: most, bytes })
+                .await?;
         }
         Ok(transaction)
     }
@@ -174,36 +155,12 @@ impl Writer {
 
     async fn write_group(
         &self,
-        db: &impl ConnectionTrait,
+        transaction: &DatabaseTransaction,
         group: &Group<'_>,
         limits: Limits,
     ) -> Result<(), WriteError> {
-        let Some(target) = self.target(group) else {
-            return Ok(());
-        };
-        let mut rows = &group.rows[..];
-        while !rows.is_empty() {
-            let (now, later) = rows.split_at(self.next_rows(group, rows, &target, limits)?);
-            if let Some(statement) = self.statement(group.change, &target, now)? {
-                db.execute_raw(statement).await?;
-            }
-            rows = later;
-        }
-        Ok(())
-    }
-
-    fn target(&self, group: &Group<'_>) -> Option<Arc<Target>> {
-        group.rows.first().and_then(|row| self.tables.target(row))
-    }
-
-    /// How many of these rows, from the first, the next statement writes.
-    fn next_rows(
-        &self,
-        group: &Group<'_>,
-        rows: &[&Row],
-        target: &Target,
-        limits: Limits,
-    ) -> Result<usize, WriteError> {
+        let target = group.rows.first().and_then(|row| self.tables.target(row));
+        let Some(target) = target else { return Ok(()) };
         let fit = (self.dialect.bind_limit() / target.columns.len())
             .min(limits.rows)
             .max(1);
@@ -212,8 +169,16 @@ impl Writer {
             (Change::Write, _) => fit,
             (Change::Delete, _) => fit.min(KEYS_PER_DELETE),
         };
-        let fit = limit.min(rows_within(rows, limits.bytes)?);
-        Ok(rows_at_once(rows.len(), fit))
+        let mut rows = &group.rows[..];
+        while !rows.is_empty() {
+            let fit = limit.min(rows_within(rows, limits.bytes)?);
+            let (now, later) = rows.split_at(rows_at_once(rows.len(), fit));
+            if let Some(statement) = self.statement(group.change, &target, now)? {
+                transaction.execute_raw(statement).await?;
+            }
+            rows = later;
+        }
+        Ok(())
     }
 
     /// `None` for an update that would set nothing.

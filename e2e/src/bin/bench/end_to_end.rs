@@ -291,7 +291,7 @@ impl Measured {
         let loads = LOADS.into_iter().zip(&mut self.loads);
         let loads = loads.map(|((name, _), paced)| {
             line(
-                &format!("{name} of the load, from 201 to rows"),
+                &format!("at {name} of what it takes, from 201 to rows"),
                 &mut paced.visible,
             )
         });

@@ -1,6 +1,6 @@
 //! The pair's speed on real Kafka, each figure beside its own limit from the same run.
 //!
-//! `cargo xtask bench` builds for release, starts the stack, and runs this.
+//! `cargo xtask bench` builds for release, and runs this on a stack of its own, made anew.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -86,7 +86,7 @@ enum Part {
     Sink,
     /// Reads: bare queries, the order-service
     Reads,
-    /// From an order's 201 to its rows: one order at a time, at half of what the pair takes
+    /// From an order's 201 to its rows: one order at a time, and at shares of what the pair takes
     EndToEnd,
     /// From start to ready, of each service
     Start,

@@ -28,12 +28,14 @@ impl BufferPool {
     }
 
     /// How often anybody has looked at a page of a table or an index, since the server's start.
-    pub(crate) async fn looks(&self) -> anyhow::Result<u64> {
-        self.number(
-            "SELECT CAST(variable_value AS UNSIGNED) FROM information_schema.global_status \
-             WHERE variable_name = 'Innodb_buffer_pool_read_requests'",
-        )
-        .await
+    pub(crate) async fn looks(&self) -> anyhow::Result<usize> {
+        let looks = self
+            .number(
+                "SELECT CAST(variable_value AS UNSIGNED) FROM information_schema.global_status \
+                 WHERE variable_name = 'Innodb_buffer_pool_read_requests'",
+            )
+            .await?;
+        Ok(usize::try_from(looks)?)
     }
 
     async fn number(&self, query: &str) -> anyhow::Result<u64> {

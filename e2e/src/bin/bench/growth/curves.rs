@@ -19,7 +19,7 @@ struct Point {
     size: u32,
     rates: Vec<f64>,
     requests: Run,
-    /// Pages of the database that a request had it look at.
+    /// That the database looked at meanwhile, for each request.
     pages: Vec<f64>,
 }
 
@@ -76,10 +76,16 @@ impl Curves {
         self.point(path, size).rates.push(rate);
     }
 
-    /// What the database looked at for a round of requests.
-    pub(crate) fn add_looks(&mut self, path: &'static str, size: u32, pages: u64, requests: usize) {
-        let pages = u32::try_from(pages).map_or(f64::NAN, f64::from);
-        self.point(path, size).pages.push(pages / count(requests));
+    /// What the database looked at during a round of requests.
+    pub(crate) fn add_looks(
+        &mut self,
+        path: &'static str,
+        size: u32,
+        looks: usize,
+        requests: usize,
+    ) {
+        let pages = count(looks) / count(requests);
+        self.point(path, size).pages.push(pages);
     }
 
     fn point(&mut self, path: &'static str, size: u32) -> &mut Point {

@@ -16,8 +16,10 @@ const SERVICES: [&str; 2] = ["catalog-service", "connect-worker"];
 const PLOTTED: usize = 10;
 
 pub(super) async fn run(arguments: &Arguments, into: &Path) -> anyhow::Result<()> {
-    let pool = BufferPool::open(arguments.buffer_pool).await?;
-    let pool = pool.size().await?;
+    let pool = BufferPool::open(arguments.buffer_pool)
+        .await?
+        .size()
+        .await?;
     let world = World::start(Kind::WorkerMariadb).await?;
     crate::stock_up(&world).await?;
     let (catalog, sink) = (Reader::catalog(&world)?, Reader::sink(&world)?);
