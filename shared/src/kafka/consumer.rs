@@ -52,6 +52,11 @@ pub const BETWEEN_EVENTS: Duration = Duration::from_millis(50);
 /// How often librdkafka counts how far a consumer is behind, in milliseconds.
 const STATISTICS: &str = "5000";
 
+/// How often it commits what is handled, in milliseconds. A commit for each batch would be a fifth
+/// of all requests to a broker of which few are asked for much; what is handled and not committed
+/// when a consumer is killed comes again.
+const COMMITS: &str = "100";
+
 impl BatchConsumer {
     /// `config` names the group.
     pub fn subscribe(
@@ -61,6 +66,9 @@ impl BatchConsumer {
     ) -> KafkaResult<Self> {
         let mut config = config.clone();
         set_default(&mut config, "statistics.interval.ms", STATISTICS);
+        set_default(&mut config, "auto.commit.interval.ms", COMMITS);
+        // Of the offsets that are stored, and those are what is handled.
+        config.set("enable.auto.commit", "true");
         let consumer: StreamConsumer<Events> = config
             .create_with_context(Events::default())
             .map_err(without_value)?;
@@ -116,13 +124,12 @@ impl BatchConsumer {
         self.consumer.assignment_lost()
     }
 
-    /// Commits the offsets behind a batch, without waiting for the broker: what a lost
-    /// commit costs is a redelivery.
+    /// The offsets behind a batch are to be committed, soon or when its partitions are given up:
+    /// what a lost commit costs is a redelivery.
     pub fn commit<M: Message>(&self, batch: &[M]) {
-        let committed = offsets_behind(batch)
-            .and_then(|offsets| self.consumer.store_offsets(&offsets))
-            .and_then(|()| self.consumer.commit_consumer_state(CommitMode::Async));
-        if let Err(error) = committed {
+        let stored =
+            offsets_behind(batch).and_then(|offsets| self.consumer.store_offsets(&offsets));
+        if let Err(error) = stored {
             tracing::warn!(%error, "offsets not committed; the batch may come again");
         }
     }
