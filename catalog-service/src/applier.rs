@@ -18,6 +18,7 @@ mod spans;
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use prometheus_client::metrics::counter::Counter;
@@ -58,6 +59,7 @@ const READ_AT_ONCE: BatchLimits = BatchLimits {
 pub struct Applier {
     consumer: BatchConsumer,
     producer: FactProducer,
+    turn: AtomicU32,
     db: DatabaseConnection,
     topics: Topics,
     max_batch: usize,
@@ -80,6 +82,7 @@ impl Applier {
         Ok(Self {
             consumer,
             producer: FactProducer::new(&settings.kafka, CLIENT_ID)?,
+            turn: AtomicU32::default(),
             db,
             topics: settings.topics.clone(),
             max_batch: settings.applier.max_batch,
@@ -205,6 +208,7 @@ impl Applier {
     }
 
     async fn publish(&self, batch: &Applied<'_>) -> Result<(), KafkaError> {
+        let partition = self.next_partition();
         let topic = &self.topics.order_outcomes.name;
         // Each ends when all are written.
         let mut spans = Vec::new();
@@ -217,11 +221,26 @@ impl Applier {
                 spans.push(span);
                 Some(trace_parent)
             };
-            records.extend(outcome(&self.topics, record, decision, own_trace));
+            records.extend(outcome(
+                &self.topics,
+                partition,
+                record,
+                decision,
+                own_trace,
+            ));
             // Lets the next batch go on whenever the database has answered.
             consume_budget().await;
         }
         self.producer.send_all(records).await
+    }
+
+    /// All facts of a batch go to one partition, by turns: a request for each would cost the broker
+    /// more than its records do, and so would the wakings of those who read. Facts commute. After
+    /// an error it is another one, which may have a leader.
+    fn next_partition(&self) -> i32 {
+        let partitions = self.topics.order_outcomes.partitions;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        i32::try_from(turn % partitions.unsigned_abs().max(1)).unwrap_or(0)
     }
 }
 

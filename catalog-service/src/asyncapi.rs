@@ -30,7 +30,9 @@ pub fn asyncapi(settings: &Settings) -> Document {
         action: Action::Send,
         channel: "order_outcomes",
         message: "Outcome",
-        summary: "After the decision is in the ledger, and again whenever its delta comes again.",
+        summary: "After the decision is in the ledger, and again whenever its delta comes again. \
+                  All outcomes of a batch go to one partition, whatever their keys: those of one \
+                  order may be on several, and their `kind` tells them apart.",
         group: None,
     });
     with_dead_letters(document)

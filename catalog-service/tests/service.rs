@@ -2,9 +2,11 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "this is a test")]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use catalog_service::Settings;
+use futures_util::future::join_all;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::message::{Headers, Message, OwnedMessage};
 use rdkafka::mocking::MockCluster;
@@ -106,13 +108,18 @@ impl World {
         request.send().await.unwrap().json().await.unwrap()
     }
 
+    /// In one request, so that a consumer gets them together.
     async fn send(&self, values: &[Option<Vec<u8>>]) {
-        let producer: FutureProducer = self.settings.kafka.client("test").create().unwrap();
-        for value in values {
-            let topic = &self.settings.topics.catalog_deltas.name;
+        let mut config = self.settings.kafka.client("test");
+        let producer: FutureProducer = config.set("linger.ms", "50").create().unwrap();
+        let topic = &self.settings.topics.catalog_deltas.name;
+        let sent = values.iter().map(|value| {
             let mut record = FutureRecord::to(topic).key("1");
             record.payload = value.as_ref();
-            producer.send(record, PATIENCE).await.unwrap();
+            producer.send(record, PATIENCE)
+        });
+        for result in join_all(sent).await {
+            result.unwrap();
         }
     }
 
@@ -219,6 +226,23 @@ async fn deltas_become_facts_poison_becomes_dead_letters_and_a_restart_repeats_n
     assert_eq!(copies.len(), 2);
     assert_eq!(copies[0], copies[1]);
     assert_eq!(world.product(&service, 1, "GET").await["qty"], 0);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_facts_of_a_batch_go_to_one_partition_and_those_of_the_next_to_another() {
+    let world = World::new();
+    let topic = &world.settings.topics.order_outcomes.name;
+    let partitions = async |facts| -> BTreeSet<i32> {
+        let facts = world.read(topic, facts).await;
+        facts.iter().map(Message::partition).collect()
+    };
+    let orders: Vec<_> = (0..6).map(|_| Some(reserve(1, 1).encode())).collect();
+    world.send(&orders).await;
+    let service = world.start().await;
+    assert_eq!(partitions(6).await.len(), 1);
+    world.send(&orders[..1]).await;
+    assert_eq!(partitions(7).await.len(), 2);
     service.stop().await;
 }
 
