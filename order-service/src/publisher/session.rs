@@ -66,8 +66,10 @@ impl SessionSettings {
     /// Opens the session of one of the producers. `init_transactions` settles what an earlier one left open.
     pub(super) fn open(&self, number: usize, timeout: Duration) -> KafkaResult<Session<'_>> {
         let producer = self.create(number)?;
-        // Once connected to a broker, librdkafka asks for the coordinator at once; until
-        // then every half second. This request needs that connection.
+        // librdkafka gives up the connection over which it learns who the brokers are, and asks for
+        // the coordinator over another one: every half second, unless there is one already. The
+        // second of these requests needs it.
+        writable_partitions(&producer, &self.topics.orders, timeout)?;
         let writable = writable_partitions(&producer, &self.topics.orders, timeout)?;
         producer.init_transactions(timeout)?;
         Ok(Session {
