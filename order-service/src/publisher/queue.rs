@@ -13,7 +13,7 @@ const IDLE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_GATHERING: Duration = Duration::from_millis(25);
 /// Between two looks at who is back: to be woken by each would cost more than their orders do.
-const LOOK: Duration = Duration::from_micros(200);
+const LOOK: Duration = Duration::from_micros(500);
 
 /// The worker's end of the queue.
 pub(super) struct Queue {
