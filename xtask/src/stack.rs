@@ -32,6 +32,8 @@ use crate::pulse::with_pulse;
 /// Which servers there are, and on which ports. Stacks may run beside each other.
 pub(crate) struct Layout {
     folder: &'static str,
+    /// What `cargo xtask stack` takes for it.
+    option: &'static str,
     kafka: &'static [Ports],
     connect: u16,
     /// The same by HTTPS.
@@ -48,6 +50,7 @@ const QUICK: [&str; 2] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 /// What tests run on.
 pub(crate) const SINGLE: Layout = Layout {
     folder: "stack",
+    option: "",
     kafka: &[Ports {
         broker: 19092,
         controller: 19093,
@@ -63,6 +66,7 @@ pub(crate) const SINGLE: Layout = Layout {
 /// What benchmarks run on: servers as they are deployed.
 pub(crate) const BENCH: Layout = Layout {
     folder: "bench-stack",
+    option: " --bench",
     kafka: &[Ports {
         broker: 14092,
         controller: 14093,
@@ -87,6 +91,7 @@ pub(crate) const BENCH: Layout = Layout {
 /// Three brokers, one of which may be away.
 pub(crate) const CLUSTER: Layout = Layout {
     folder: "chaos-stack",
+    option: " --cluster",
     kafka: &[
         Ports {
             broker: 29092,
@@ -188,7 +193,7 @@ impl Stack {
     }
 
     pub(crate) fn up(&self) -> anyhow::Result<()> {
-        let _lock = self.lock()?;
+        let _lock = self.lock("lock")?;
         let began = Instant::now();
         if self.components().all(|component| component.answers()) && self.all_running() {
             println!("the stack is up already");
@@ -197,8 +202,10 @@ impl Stack {
                 process::check_ports(component)?;
             }
             prerequisites::ensure(self.jars.are_there(), &self.home.join("apt.log"))?;
-            self.start()
-                .context("the stack is not up (`cargo xtask stack down` stops what is)")?;
+            let option = self.layout.option;
+            self.start().with_context(|| {
+                format!("the stack is not up (`cargo xtask stack down{option}` stops what is)")
+            })?;
         }
         self.print_endpoints();
         println!("ready in {:.1} s", began.elapsed().as_secs_f32());
@@ -227,7 +234,7 @@ impl Stack {
     }
 
     pub(crate) fn down(&self) -> anyhow::Result<()> {
-        let _lock = self.lock()?;
+        let _lock = self.lock("lock")?;
         let stopped = thread::scope(|scope| {
             let stopping: Vec<_> = self
                 .components()
@@ -255,6 +262,7 @@ impl Stack {
         {
             return exit_code(&mut program);
         }
+        let _running = self.lock("running")?;
         self.down()?;
         let code = self.up().and_then(|()| exit_code(&mut program));
         self.down()?;
@@ -311,11 +319,11 @@ impl Stack {
         println!();
     }
 
-    /// Two `up`s at once would start everything twice.
-    fn lock(&self) -> anyhow::Result<File> {
+    /// Two `up`s at once would start everything twice, and two `run`s take the stack from each other.
+    fn lock(&self, name: &str) -> anyhow::Result<File> {
         fs::create_dir_all(&self.home)
             .with_context(|| format!("cannot create {}", self.home.display()))?;
-        let path = self.home.join("lock");
+        let path = self.home.join(name);
         let file =
             File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         if file.try_lock().is_err() {
