@@ -66,6 +66,16 @@ pub(crate) async fn rate(
     Ok(count(records.saturating_sub(at_first)) / begun.elapsed().as_secs_f64())
 }
 
+/// Waits until so many orders are decided and written.
+pub(crate) async fn written(world: &World, orders: usize) -> anyhow::Result<()> {
+    let expected = u64::try_from(2 * orders)?;
+    let all = async || {
+        let rows = world.orders_database.count_rows().await?;
+        Ok((rows >= expected).then_some(()))
+    };
+    until("everything is written", LOOK_EVERY, all).await
+}
+
 /// Looks until there is something to see.
 pub(crate) async fn until<T>(
     what: &str,

@@ -34,7 +34,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<Findings> {
     let mut bare = Bare::new().await?;
     let mut cost = Cost::default();
     let mut measured = Vec::new();
-    // The broker's JVM compiles meanwhile what it is to run.
+    // The first one is slower.
     drain(&world, deltas, &mut Cost::default()).await?;
     for round in 1..=arguments.rounds {
         let limit = bare.apply(deltas).await?;

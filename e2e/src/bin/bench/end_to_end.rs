@@ -50,10 +50,10 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<Findings> {
         let mut p99 = [0.0; LOADS.len()];
         for (load, (_, share)) in LOADS.into_iter().enumerate() {
             let rate = share * most;
-            let paced = &mut measured.loads[load];
-            let mut run = way.paced(rate, arguments.orders, &mut paced.cost).await?;
+            let cost = &mut measured.costs[load];
+            let mut run = way.paced(rate, arguments.orders, cost).await?;
             p99[load] = run.visible.percentile_ms(99);
-            paced.add(run);
+            measured.loads[load].add(run);
         }
         eprintln!(
             "end to end, round {round} of {}: {idle:.0} ms alone, p99 {p99:.0?} ms",
@@ -88,7 +88,6 @@ struct Alone {
 struct Paced {
     post: Run,
     visible: Run,
-    cost: Cost,
 }
 
 impl<'a> Way<'a> {
@@ -108,7 +107,7 @@ impl<'a> Way<'a> {
         let begun = Instant::now();
         let run = load::run(self.service, orders, CONNECTIONS).await?;
         self.placed += orders;
-        self.is_idle().await?;
+        backlog::written(self.world, self.placed).await?;
         let rate = count(orders) / begun.elapsed().as_secs_f64();
         eprintln!(
             "end to end: {:.0}/s accepted, {rate:.0}/s written",
@@ -148,18 +147,8 @@ impl<'a> Way<'a> {
         let run = paced::run(self.service, &self.orders, rate, orders);
         let run = cost.of(&self.observed, orders, run).await?;
         self.placed += orders;
-        self.is_idle().await?;
+        backlog::written(self.world, self.placed).await?;
         Ok(run)
-    }
-
-    /// Waits until everything placed is written.
-    async fn is_idle(&self) -> anyhow::Result<()> {
-        let expected = u64::try_from(2 * self.placed)?;
-        let all = async || {
-            let rows = self.world.orders_database.count_rows().await?;
-            Ok((rows >= expected).then_some(()))
-        };
-        backlog::until("everything is written", backlog::LOOK_EVERY, all).await
     }
 }
 
@@ -209,6 +198,7 @@ struct Measured {
     rounds: Vec<[f64; 2]>,
     alone: Alone,
     loads: [Paced; LOADS.len()],
+    costs: [Cost; LOADS.len()],
 }
 
 impl Measured {
@@ -232,7 +222,7 @@ impl Measured {
         Findings {
             tables,
             reached: vec![reached],
-            costs: self.loads[HALF].cost.rows("all of it at half load"),
+            costs: self.costs[HALF].rows("all of it at half load"),
             plots: vec![self.plot()],
         }
     }
@@ -267,11 +257,12 @@ impl Measured {
             "p99",
         ];
         let mut table = Table::new(title, &columns);
-        for ((name, share), paced) in LOADS.into_iter().zip(&mut self.loads) {
+        let paced = self.loads.iter_mut().zip(&self.costs);
+        for ((name, share), (paced, cost)) in LOADS.into_iter().zip(paced) {
             let row: [Cell; 7] = [
                 name.into(),
                 figure(share * most, "/s"),
-                figure(paced.cost.cores(), ""),
+                figure(cost.cores(), ""),
                 figure(paced.post.percentile_ms(50), " ms"),
                 figure(paced.post.percentile_ms(99), " ms"),
                 figure(paced.visible.percentile_ms(50), " ms"),

@@ -1,6 +1,6 @@
 //! What processes take of the machine, as the kernel counts it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -140,9 +140,14 @@ fn forget_peak(id: u32) -> anyhow::Result<()> {
     Ok(std::fs::write(format!("/proc/{id}/clear_refs"), "5")?)
 }
 
-/// Of all its threads, in user mode and in the kernel.
+/// Of all its threads.
 fn cpu_s(id: u32) -> anyhow::Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    cpu_s_in(Path::new(&format!("/proc/{id}")))
+}
+
+/// What a process or a thread took in user mode and in the kernel, by its folder in `/proc`.
+pub(crate) fn cpu_s_in(folder: &Path) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(folder.join("stat"))?;
     // The second field is the program's name in brackets, and may hold anything.
     let (_, behind) = stat.rsplit_once(')').context("a process's state")?;
     let fields: Vec<_> = behind.split_whitespace().collect();

@@ -26,6 +26,7 @@ mod rows;
 mod sink;
 mod start;
 mod verify;
+mod warm_up;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -122,14 +123,21 @@ Examples:
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    shared::service::report(match &arguments.what {
+    shared::service::report(measure(&arguments).await)
+}
+
+async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
+    if !matches!(arguments.what, Some(What::Actix(_))) {
+        warm_up::kafka().await?;
+    }
+    match &arguments.what {
         Some(What::Growth(growth)) => growth::run(growth, &arguments.into).await,
         Some(What::Consoles(what)) => consoles::run(what, &arguments.into).await,
         Some(What::Compression(what)) => compression::run(what, &arguments.into).await,
         Some(What::Verify(arguments)) => verify::run(arguments).await,
         Some(What::Actix(arguments)) => actix::run(arguments).await,
-        None => overview(&arguments).await,
-    })
+        None => overview(arguments).await,
+    }
 }
 
 /// What is found out is saved part by part: one that fails takes nothing from the others.

@@ -12,9 +12,10 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use rdkafka::types::RDKafkaErrorCode;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 
-use crate::footprint::Cost;
+use crate::footprint::{Cost, server};
 use crate::measure::{count, median_of};
 use crate::report::{Cell, Findings, Plot, Reached, Table, figure};
+use crate::warm_up::until_quiet;
 use crate::{Arguments, rows};
 
 /// The records, in runs of `POST /orders`.
@@ -50,8 +51,8 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<Findings> {
     let place = Place::new(arguments.orders * RUNS).await?;
     let mut costs: [Cost; 5] = Default::default();
     let mut measured = Vec::new();
-    // The JVMs compile meanwhile what they are to run.
-    place.round(&mut Default::default()).await?;
+    let round = async || place.round(&mut Default::default()).await.map(drop);
+    until_quiet(server("connect")?, round).await?;
     for round in 1..=arguments.rounds {
         let rates = place.round(&mut costs).await?;
         let said = rates.map(|rate| format!("{rate:.0}/s"));

@@ -68,14 +68,12 @@ pub(super) async fn run(
         })
         .collect();
     drop(samples);
-    let mut paced = Paced {
-        visible: tokio::time::timeout(PATIENCE, watch(db, accepted)).await??,
-        ..Paced::default()
-    };
+    let visible = tokio::time::timeout(PATIENCE, watch(db, accepted)).await??;
+    let mut post = Run::default();
     for client in clients {
-        paced.post.latencies.extend(client.await??);
+        post.latencies.extend(client.await??);
     }
-    Ok(paced)
+    Ok(Paced { post, visible })
 }
 
 /// What is late counts from when it was due.
