@@ -1,8 +1,8 @@
 //! From deltas to stock and outcomes, batch by batch: read → apply → publish.
 //!
 //! While one batch is published, the next one is applied, and the one after it is read. Offsets
-//! are committed last and in order, so what was on its way when a service ended is read and
-//! applied again: the ledger has it, and its facts are published again.
+//! are committed last and in order, so what was on its way when a service was killed, or had just
+//! arrived, is read and applied again: the ledger has it, and its facts are published again.
 //!
 //! Bad data and broken infrastructure never share a path. A record that can never be
 //! applied is a [`BadDelta`] and ends in the dead letters; after anything else that goes wrong
@@ -200,7 +200,7 @@ impl Applier {
             };
             batch.tell();
             crash_point("catalog::published");
-            self.consumer.commit(&batch.read.records);
+            self.consumer.handled(&batch.read.records);
             self.metrics
                 .observe_batch(&batch.read.deltas, &batch.decisions, batch.begun.elapsed());
             upkeep.health.up();

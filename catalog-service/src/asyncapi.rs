@@ -32,7 +32,7 @@ pub fn asyncapi(settings: &Settings) -> Document {
         message: "Outcome",
         summary: "After the decision is in the ledger, and again whenever its delta comes again. \
                   All outcomes of a batch go to one partition, whatever their keys: those of one \
-                  order may be on several, and their `kind` tells them apart.",
+                  order may be on several, and come in either order.",
         group: None,
     });
     with_dead_letters(document)

@@ -2,8 +2,8 @@
 //!
 //! One [`Task::step`] takes a batch of records, converts each (`record`), works out the
 //! statements (`plan`), writes them in one database transaction (`writer`), puts what can
-//! never be written into the dead-letter topic (`dead_letters`), and commits the offsets.
-//! A crash anywhere repeats the batch, which upserts make harmless.
+//! never be written into the dead-letter topic (`dead_letters`), and has its offsets committed
+//! soon. A crash repeats the batch, and what was written just before it, which upserts make harmless.
 
 mod bind;
 mod consumer;

@@ -11,12 +11,15 @@ pub(crate) fn run(
     stack: &Stack,
     args: &[OsString],
 ) -> anyhow::Result<ExitCode> {
-    let built = workspace
-        .cargo("build --release --workspace --exclude xtask --bins")
-        .status()
-        .context("cargo does not start")?;
-    ensure!(built.success(), "the release build failed");
-    let mut bench = Command::new(workspace.release_binary("bench"));
-    bench.current_dir(workspace.root());
-    stack.run(bench, args)
+    let build = || {
+        let built = workspace
+            .cargo("build --release --workspace --exclude xtask --bins")
+            .status()
+            .context("cargo does not start")?;
+        ensure!(built.success(), "the release build failed");
+        let mut bench = Command::new(workspace.release_binary("bench"));
+        bench.current_dir(workspace.root());
+        Ok(bench)
+    };
+    stack.run(build, args)
 }

@@ -10,9 +10,12 @@ pub(crate) fn run(
     stack: &Stack,
     args: &[OsString],
 ) -> anyhow::Result<ExitCode> {
-    // As `cargo xtask test` builds, which runs this too; no crash point is armed.
-    workspace.build_binaries()?;
-    let mut chaos = Command::new(workspace.debug_binary("chaos"));
-    chaos.current_dir(workspace.root());
-    stack.run(chaos, args)
+    let build = || {
+        // As `cargo xtask test` builds, which runs this too; no crash point is armed.
+        workspace.build_binaries()?;
+        let mut chaos = Command::new(workspace.debug_binary("chaos"));
+        chaos.current_dir(workspace.root());
+        Ok(chaos)
+    };
+    stack.run(build, args)
 }

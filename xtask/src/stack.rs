@@ -253,16 +253,22 @@ impl Stack {
         Ok(())
     }
 
-    /// Runs a program of ours on this stack, made anew, which does not outlive it.
-    pub(crate) fn run(&self, mut program: Command, args: &[OsString]) -> anyhow::Result<ExitCode> {
-        program.args(args).envs(self.environment());
-        if args
+    /// Builds a program of ours and runs it on this stack, made anew, which does not outlive it.
+    pub(crate) fn run(
+        &self,
+        build: impl FnOnce() -> anyhow::Result<Command>,
+        args: &[OsString],
+    ) -> anyhow::Result<ExitCode> {
+        let asks = args
             .iter()
-            .any(|arg| ASKING.iter().any(|asking| arg == asking))
-        {
+            .any(|arg| ASKING.iter().any(|asking| arg == asking));
+        // To build beside a benchmark would spoil it.
+        let _running = (!asks).then(|| self.lock("running")).transpose()?;
+        let mut program = build()?;
+        program.args(args).envs(self.environment());
+        if asks {
             return exit_code(&mut program);
         }
-        let _running = self.lock("running")?;
         self.down()?;
         let code = self.up().and_then(|()| exit_code(&mut program));
         self.down()?;

@@ -147,7 +147,7 @@ impl Task {
         let written = self.work.write(consumer, &batch, stop).await?;
         if let Some(written) = written {
             crash_point("sink::written");
-            consumer.commit(&batch);
+            consumer.handled(&batch);
             for message in &batch {
                 if !self.consumed.contains(message.topic()) {
                     self.consumed.insert(message.topic().to_owned());

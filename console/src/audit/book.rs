@@ -389,7 +389,7 @@ impl Book {
         let Some(journey) = self.journey(outcome.order_id) else {
             return;
         };
-        // A release's fact comes after the reservation's, but its copies need not.
+        // The fact of a release is the last word, whichever comes first.
         if journey.status != Status::Cancelled {
             journey.status = outcome.status;
             journey.reason = outcome.reason;

@@ -69,7 +69,7 @@ impl Queue {
             if are_all_back || last.elapsed() >= pause || begun.elapsed() >= longest {
                 return Ok(());
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(LOOK.min(pause));
         }
     }
 

@@ -68,8 +68,10 @@ impl SessionSettings {
         let producer = self.create(number)?;
         // librdkafka gives up the connection over which it learns who the brokers are, and asks for
         // the coordinator over another one: every half second, unless there is one already. The
-        // second of these requests needs it.
-        writable_partitions(&producer, &self.topics.orders, timeout)?;
+        // second request needs it.
+        producer
+            .client()
+            .fetch_metadata(Some(&self.topics.orders.name), timeout)?;
         let writable = writable_partitions(&producer, &self.topics.orders, timeout)?;
         producer.init_transactions(timeout)?;
         Ok(Session {

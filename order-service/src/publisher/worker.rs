@@ -18,7 +18,7 @@ use super::queue::Queue;
 use super::session::{Session, SessionSettings, Transaction, is_fenced};
 use crate::metrics::PublishMetrics;
 
-/// How long the coordinator may take to settle an earlier session.
+/// How long a broker may take for each step, and the coordinator to settle an earlier session.
 const OPENING: Duration = Duration::from_secs(5);
 /// Producers that take turns. A coordinator answers a commit before it has told the partitions,
 /// and until then refuses that producer's next transaction, for which librdkafka asks again only

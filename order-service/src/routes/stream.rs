@@ -30,8 +30,9 @@ struct OutcomeBody {
 ///
 /// Server-sent events as they are committed: `order` with an order, `outcome` with
 /// `{order_id, status, reason, decided_at}`, `lagged` with the number of events that a
-/// slow reader has missed. With a user's token, that user's: outcomes as long as the order is
-/// recent or undecided, so not the cancellation of an old one.
+/// slow reader has missed. The two outcomes of an order that is cancelled may come in either
+/// order, and any may come again: CANCELLED is final. With a user's token, that user's: outcomes
+/// as long as the order is recent or undecided, so not the cancellation of an old one.
 #[utoipa::path(
     get,
     path = "/orders/stream",

@@ -5,12 +5,9 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::{
-    BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer,
-};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, Statistics, TopicPartitionList};
 
 use super::lag::{ConsumerLag, OwnLag};
@@ -38,7 +35,7 @@ impl BatchLimits {
 /// handled.
 ///
 /// A batch that its caller cannot handle yet is simply not committed: after a crash or a
-/// rebalance it is delivered again, here or elsewhere.
+/// rebalance it is delivered again, here or elsewhere, and so is what was handled last.
 pub struct BatchConsumer {
     consumer: StreamConsumer<Events>,
     group: String,
@@ -52,9 +49,8 @@ pub const BETWEEN_EVENTS: Duration = Duration::from_millis(50);
 /// How often librdkafka counts how far a consumer is behind, in milliseconds.
 const STATISTICS: &str = "5000";
 
-/// How often it commits what is handled, in milliseconds. A commit for each batch would be a fifth
-/// of all requests to a broker of which few are asked for much; what is handled and not committed
-/// when a consumer is killed comes again.
+/// How often it commits what is handled, in milliseconds. A commit after each batch would be a fifth
+/// of all that a broker is asked for while there are few orders.
 const COMMITS: &str = "100";
 
 impl BatchConsumer {
@@ -66,9 +62,11 @@ impl BatchConsumer {
     ) -> KafkaResult<Self> {
         let mut config = config.clone();
         set_default(&mut config, "statistics.interval.ms", STATISTICS);
-        set_default(&mut config, "auto.commit.interval.ms", COMMITS);
-        // Of the offsets that are stored, and those are what is handled.
-        config.set("enable.auto.commit", "true");
+        config
+            .set("enable.auto.commit", "true")
+            .set("auto.commit.interval.ms", COMMITS)
+            // Only what is handled.
+            .set("enable.auto.offset.store", "false");
         let consumer: StreamConsumer<Events> = config
             .create_with_context(Events::default())
             .map_err(without_value)?;
@@ -124,31 +122,20 @@ impl BatchConsumer {
         self.consumer.assignment_lost()
     }
 
-    /// The offsets behind a batch are to be committed, soon or when its partitions are given up:
-    /// what a lost commit costs is a redelivery.
-    pub fn commit<M: Message>(&self, batch: &[M]) {
+    /// The offsets behind a batch are to be committed: within 100 ms, or when its partitions are
+    /// given up. What a lost commit costs is a redelivery.
+    pub fn handled<M: Message>(&self, batch: &[M]) {
         let stored =
             offsets_behind(batch).and_then(|offsets| self.consumer.store_offsets(&offsets));
         if let Err(error) = stored {
-            tracing::warn!(%error, "offsets not committed; the batch may come again");
+            tracing::warn!(%error, "offsets will not be committed; the batch may come again");
         }
     }
 
-    /// Commits for good and leaves the group.
+    /// Commits what is handled and leaves the group.
     pub async fn close(self) {
-        let leave = move || {
-            let committed = self.consumer.commit_consumer_state(CommitMode::Sync);
-            let nothing_new = KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset);
-            if let Err(error) = committed.or_else(|error| match error == nothing_new {
-                true => Ok(()),
-                false => Err(error),
-            }) {
-                tracing::debug!(%error, "the last offsets are not committed");
-            }
-            drop(self.consumer);
-        };
-        // Both wait for the broker.
-        if let Err(error) = tokio::task::spawn_blocking(leave).await {
+        // It waits for the broker.
+        if let Err(error) = tokio::task::spawn_blocking(move || drop(self.consumer)).await {
             tracing::warn!(%error, "the consumer was not closed in order");
         }
     }
@@ -232,8 +219,13 @@ impl ConsumerContext for Events {
 mod tests {
     use rdkafka::Timestamp;
     use rdkafka::message::OwnedMessage;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{FutureProducer, FutureRecord};
 
     use super::*;
+    use crate::kafka::KafkaSettings;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     fn at(partition: i32, offset: i64) -> OwnedMessage {
         OwnedMessage::new(
@@ -264,5 +256,46 @@ mod tests {
         assert!(is_of(&revoked, &at(1, 5)));
         assert!(!is_of(&revoked, &at(0, 5)));
         assert!(!is_of(&BTreeSet::new(), &at(1, 5)));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_handled_is_committed_soon_and_nothing_else_is() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let kafka = KafkaSettings {
+            bootstrap_servers: cluster.bootstrap_servers(),
+            ..KafkaSettings::default()
+        };
+        let producer: FutureProducer = kafka.client("test").create().unwrap();
+        for payload in ["first", "second"] {
+            let record = FutureRecord::<(), _>::to("t").payload(payload);
+            producer.send(record, PATIENCE).await.unwrap();
+        }
+        let mut config = kafka.consumer("test");
+        config.set("group.id", "g");
+        let bystander: BaseConsumer = config.create().unwrap();
+        let committed = || {
+            let mut partition = TopicPartitionList::new();
+            partition.add_partition("t", 0);
+            let offsets = bystander.committed_offsets(partition, PATIENCE).unwrap();
+            offsets.elements()[0].offset()
+        };
+        // As somebody's `consumer.override` may have it.
+        config.set("enable.auto.offset.store", "true");
+        let consumer = BatchConsumer::subscribe(&config, &["t"], BatchLimits::records(1)).unwrap();
+        let first = consumer.next_batch().await.unwrap();
+        let second = consumer.next_batch().await.unwrap();
+        assert_eq!(second[0].offset(), 1);
+        consumer.handled(&first);
+        let is_committed = async {
+            while committed() == Offset::Invalid {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, is_committed).await.unwrap();
+        assert_eq!(committed(), Offset::Offset(1));
+        drop((first, second));
+        consumer.close().await;
+        assert_eq!(committed(), Offset::Offset(1));
     }
 }

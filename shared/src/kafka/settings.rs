@@ -11,6 +11,7 @@ use crate::settings::positive;
 const FIXED: &[&str] = &[
     "acks",
     "allow.auto.create.topics",
+    "auto.commit.interval.ms",
     "auto.offset.reset",
     "bootstrap.servers",
     "client.id",

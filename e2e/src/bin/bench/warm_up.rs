@@ -1,7 +1,9 @@
 //! A JVM is slow until it has compiled what it is to run, and takes a good part of two cores for it,
 //! for a minute of load. What is deployed runs for longer.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use e2e::{Kind, World};
@@ -39,9 +41,13 @@ pub(crate) async fn until_quiet(
     mut work: impl AsyncFnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     for turn in 1..=LONGEST {
-        let (before, begun) = (compilers_s(jvm.id)?, Instant::now());
+        let (before, begun) = (compilers(jvm.id)?, Instant::now());
         work().await?;
-        let share = (compilers_s(jvm.id)? - before) / begun.elapsed().as_secs_f64();
+        let took = compilers(jvm.id)?.into_iter().map(|(thread, cpu_s)| {
+            let before = before.get(&thread).copied();
+            cpu_s - before.unwrap_or(0.0)
+        });
+        let share = took.sum::<f64>() / begun.elapsed().as_secs_f64();
         eprintln!(
             "{} warms up, turn {turn}: its compilers take {share:.2} of a core",
             jvm.name
@@ -57,16 +63,17 @@ pub(crate) async fn until_quiet(
     Ok(())
 }
 
-/// Seconds of CPU that a JVM's compilers have taken.
-fn compilers_s(id: u32) -> anyhow::Result<f64> {
-    let mut sum = 0.0;
+/// Seconds of CPU that each of a JVM's compilers has taken. They come and go.
+fn compilers(id: u32) -> anyhow::Result<BTreeMap<PathBuf, f64>> {
+    let mut compilers = BTreeMap::new();
     for thread in fs::read_dir(format!("/proc/{id}/task"))? {
         let thread = thread?.path();
         // "C1 CompilerThread0" and "C2 CompilerThread0", cut off by the kernel.
-        let name = fs::read_to_string(thread.join("comm"))?;
-        if name.contains(" Compil") {
-            sum += cpu_s_in(&thread)?;
+        let compiles =
+            fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.contains(" Compil"));
+        if compiles && let Ok(cpu_s) = cpu_s_in(&thread) {
+            compilers.insert(thread, cpu_s);
         }
     }
-    Ok(sum)
+    Ok(compilers)
 }
