@@ -2,7 +2,7 @@
 //!
 //! While one batch is published, the next one is applied, and the one after it is read. Offsets
 //! are committed last and in order, so what was on its way when a service was killed, or had just
-//! arrived, is read and applied again: the ledger has it, and its facts are published again.
+//! been published, is read and applied again: the ledger has it, and its facts are published again.
 //!
 //! Bad data and broken infrastructure never share a path. A record that can never be
 //! applied is a [`BadDelta`] and ends in the dead letters; after anything else that goes wrong
